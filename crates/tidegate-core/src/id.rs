@@ -1,0 +1,77 @@
+//! Identifiers: a prefix that says of what, then a time-ordered random part.
+
+use std::fmt;
+
+/// Crockford's base 32: no `i`, `l`, `o`, `u`, so that an id read aloud is typed right.
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// Makes an id from milliseconds since the Unix epoch and 80 random bits (more are ignored). Later ids sort later, as numbers and as text.
+            #[must_use]
+            pub fn new(unix_millis: u64, random: u128) -> Self {
+                Self((u128::from(unix_millis) << 80) | (random & ((1 << 80) - 1)))
+            }
+
+            /// The id without its prefix, as a number that sorts by time.
+            #[must_use]
+            pub fn number(self) -> u128 {
+                self.0
+            }
+
+            /// Reads what [`fmt::Display`] wrote. `None` for anything else.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                decode(text.strip_prefix(concat!($prefix, "_"))?).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!($prefix, "_"))?;
+                encode(self.0, f)
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// One client request and its answer.
+    StreamId = "strm";
+    /// The request that a stream belongs to, as the gateway names it where the client sent no name.
+    RequestId = "req";
+    /// A client key, without its secret.
+    KeyId = "key";
+}
+
+fn encode(number: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut text = [0_u8; 26];
+    for (place, byte) in text.iter_mut().rev().enumerate() {
+        let digit = (number >> (5 * place)) & 31;
+        *byte = ALPHABET[usize::from(digit.to_le_bytes()[0])];
+    }
+    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+}
+
+fn decode(text: &str) -> Option<u128> {
+    if text.len() != 26 {
+        return None;
+    }
+    let mut number: u128 = 0;
+    for (place, byte) in text.bytes().enumerate() {
+        let digit = ALPHABET.iter().position(|known| *known == byte)?;
+        if place == 0 && digit > 7 {
+            return None;
+        }
+        number = (number << 5) | digit as u128;
+    }
+    Some(number)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,20 @@
+//! Every decision of Tidegate, as values and state machines.
+//!
+//! Nothing here performs I/O, reads a clock or knows a runtime: the shell (`tidegate-gateway`), the
+//! simulator (`tidegate-scenario`) and the tests drive the same code, each with its own time.
+//! Modules stand in reading order.
+
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod event;
+pub mod failure;
+pub mod limits;
+pub mod timers;
+pub mod route;
+pub mod delivery;
+pub mod exchange;
+pub mod id;
+pub mod record;
+
+pub use clock::Moment;
