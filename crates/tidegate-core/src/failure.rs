@@ -198,10 +198,9 @@ impl Failure {
                 openai_type: "authentication_error",
                 ..client("invalid_api_key", 401, "the API key is missing, unknown or revoked")
             },
-            Self::ModelNotAllowed => FailureFacts {
-                openai_type: "permission_error",
-                ..client("model_not_allowed", 403, "this API key may not use this model")
-            },
+            Self::ModelNotAllowed => {
+                FailureFacts { openai_type: "permission_error", ..client("model_not_allowed", 403, "this API key may not use this model") }
+            }
             Self::ModelNotFound => client("model_not_found", 404, "no model of this name is configured"),
             Self::NotFound => client("not_found", 404, "there is nothing at this path"),
             Self::ContentBlocked => client("content_blocked", 400, "the content was refused by a safety filter"),
@@ -240,10 +239,9 @@ impl Failure {
                 openai_type: "rate_limit_error",
                 ..upstream("upstream_rate_limited", 429, "the provider is limiting requests right now")
             },
-            Self::UpstreamError => FailureFacts {
-                retry: Retry::SameThenNext,
-                ..upstream("upstream_error", 502, "the provider reported an error")
-            },
+            Self::UpstreamError => {
+                FailureFacts { retry: Retry::SameThenNext, ..upstream("upstream_error", 502, "the provider reported an error") }
+            }
             Self::UpstreamRejected(status) => client("upstream_rejected", status, "the provider refused the request"),
             Self::UpstreamCredentials => FailureFacts {
                 breaker: Vote::OpenNow,
@@ -258,11 +256,9 @@ impl Failure {
             },
             Self::Cancelled => client("cancelled", 409, "the stream was stopped on request"),
             Self::ClientGone => FailureFacts { status: None, ..client("client_gone", 400, "the client went away") },
-            Self::SlowClient => FailureFacts {
-                status: None,
-                client_may_retry: true,
-                ..client("slow_client", 400, "the client read too slowly")
-            },
+            Self::SlowClient => {
+                FailureFacts { status: None, client_may_retry: true, ..client("slow_client", 400, "the client read too slowly") }
+            }
             Self::LedgerUnavailable => gateway("ledger_unavailable", 503, true, "the gateway cannot record the request right now"),
             Self::Internal => gateway("internal", 500, false, "the gateway failed"),
         }

@@ -7,14 +7,14 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
-pub mod event;
-pub mod failure;
-pub mod limits;
-pub mod timers;
-pub mod route;
 pub mod delivery;
+pub mod event;
 pub mod exchange;
+pub mod failure;
 pub mod id;
+pub mod limits;
 pub mod record;
+pub mod route;
+pub mod timers;
 
 pub use clock::Moment;
