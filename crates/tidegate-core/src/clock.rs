@@ -12,6 +12,8 @@ pub struct Moment(u64);
 impl Moment {
     /// The origin.
     pub const ORIGIN: Self = Self(0);
+    /// Later than anything that is waited for.
+    pub const FAR: Self = Self(u64::MAX);
 
     /// The moment that lies `since_origin` after the origin.
     #[must_use]

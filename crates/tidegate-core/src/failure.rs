@@ -188,7 +188,6 @@ impl Failure {
 
     /// The failure's row.
     #[must_use]
-    #[expect(clippy::too_many_lines, reason = "it is the table: one row a failure, read from top to bottom")]
     pub fn facts(self) -> FailureFacts {
         match self {
             Self::InvalidRequest => client("invalid_request", 400, "the request is not valid"),

@@ -15,6 +15,7 @@ pub mod id;
 pub mod limits;
 pub mod record;
 pub mod route;
+pub mod tally;
 pub mod timers;
 
 pub use clock::Moment;
