@@ -1,0 +1,53 @@
+//! Every default with its reason.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+/// Loopback: without a key the gateway is open, so it must not be reachable from elsewhere (contract.md).
+pub const LISTEN: &str = "127.0.0.1:8080";
+/// Long enough for most failures to still get their own HTTP status, short enough for every proxy on the way (R9).
+pub const HEAD_AFTER: Duration = Duration::from_secs(5);
+/// A sixth of the shortest common idle limit of proxies, 60 s.
+pub const KEEPALIVE: Duration = Duration::from_secs(10);
+/// About 200 MB of stream state, and what one process with 20,000 file descriptors can serve (two each).
+pub const MAX_STREAMS: NonZeroU32 = positive(10_000);
+/// Connections for each stream of `max_streams`, where `max_connections` is left out: clients keep idle ones open.
+pub const CONNECTIONS_PER_STREAM: usize = 2;
+/// A long conversation with a few pictures in base64.
+pub const MAX_BODY: usize = 20 * 1024 * 1024;
+/// A head is a few hundred bytes: who takes longer holds a place for nothing.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// 20 MiB over a 6 Mbit/s uplink.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// A phone's dead spot is shorter; a client that takes nothing for longer is gone or broken.
+pub const SLOW_CLIENT: Duration = Duration::from_secs(60);
+/// A few hundred events: enough to ride over a hiccup, little enough that no text lies in the gateway for long (R7).
+pub const WRITE_BUFFER: usize = 64 * 1024;
+/// As long as the longest standard profile, so that every running stream can finish.
+pub const DRAIN: Duration = Duration::from_secs(300);
+
+/// Beside the process: nothing to install, and seen by the one who starts it.
+pub const LEDGER_PATH: &str = "tidegate.db";
+/// A month: what a bill or an incident review looks back on.
+pub const RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// OpenAI's public address.
+pub const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+/// Stands in for the address of the mock inside the process; `.invalid` never resolves (RFC 2606).
+pub const MOCK_BASE_URL: &str = "http://mock.invalid/v1";
+/// One HTTP/1.1 connection per stream, so as many as `max_streams`.
+pub const MAX_CONNECTIONS: NonZeroU32 = positive(10_000);
+/// Covers the arrivals of a busy second; more would only age unused.
+pub const IDLE_CONNECTIONS: NonZeroU32 = positive(256);
+/// Below the 60 s after which common servers and balancers close an idle connection.
+pub const CONNECTION_MAX_IDLE: Duration = Duration::from_secs(50);
+
+/// What providers commonly allow as a whole answer.
+pub const DRAIN_MAX_TOKENS: NonZeroU32 = positive(4096);
+/// Most answers end within a minute.
+pub const DRAIN_MAX_TIME: Duration = Duration::from_secs(60);
+
+/// `NonZeroU32` of a literal.
+const fn positive(n: u32) -> NonZeroU32 {
+    NonZeroU32::new(n).expect("a default is never zero")
+}
