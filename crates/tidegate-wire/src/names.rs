@@ -1,0 +1,196 @@
+//! Every name that goes over a wire, once, with its source. Elsewhere the constant is used: a constant is found by its users when a
+//! provider changes, a literal is not.
+
+/// Header names, in lower case as HTTP/2 wants them.
+pub mod header {
+    /// The client's request id, and the gateway's answer to it (contract.md).
+    pub const REQUEST_ID: &str = "x-request-id";
+    /// Another spelling of the client's request id (OpenAI's documentation).
+    pub const CLIENT_REQUEST_ID: &str = "x-client-request-id";
+    /// A key in the style of Anthropic's SDKs; `authorization` is the other way (contract.md).
+    pub const API_KEY: &str = "x-api-key";
+    /// W3C Trace Context.
+    pub const TRACEPARENT: &str = "traceparent";
+    /// IETF draft `httpapi-idempotency-key-header`.
+    pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+    /// The answer is a replay (contract.md).
+    pub const IDEMPOTENT_REPLAYED: &str = "idempotent-replayed";
+
+    /// The caller's deadline in milliseconds (contract.md).
+    pub const TIMEOUT_MS: &str = "x-tidegate-timeout-ms";
+    /// Envoy's deadline in milliseconds (Envoy's router filter).
+    pub const ENVOY_TIMEOUT_MS: &str = "x-envoy-expected-rq-timeout-ms";
+    /// gRPC's deadline, a number and a unit (gRPC over HTTP/2).
+    pub const GRPC_TIMEOUT: &str = "grpc-timeout";
+    /// A Node SDK's patience until the head, in seconds; no deadline (OpenAI's and Anthropic's Node SDKs).
+    pub const STAINLESS_TIMEOUT: &str = "x-stainless-timeout";
+    /// A Python SDK's patience between bytes, in seconds; no deadline (OpenAI's Python SDK).
+    pub const STAINLESS_READ_TIMEOUT: &str = "x-stainless-read-timeout";
+    /// How often an SDK has already repeated this request (OpenAI's and Anthropic's SDKs).
+    pub const STAINLESS_RETRY_COUNT: &str = "x-stainless-retry-count";
+
+    /// How the answer is handed over: `stream`, `coherent`, `buffered`, `background` (contract.md).
+    pub const DELIVERY: &str = "x-tidegate-delivery";
+    /// RFC 7240; `respond-async` asks for background delivery.
+    pub const PREFER: &str = "prefer";
+    /// How long the provider's stream outlives a disconnect (contract.md).
+    pub const RESUME: &str = "x-tidegate-resume";
+    /// Where a late result is posted (contract.md).
+    pub const NOTIFY_URL: &str = "x-tidegate-notify-url";
+    /// Consent to a restart after partial output (contract.md).
+    pub const RESTART: &str = "x-tidegate-restart";
+    /// Notices as named events instead of comments (contract.md).
+    pub const NOTICES: &str = "x-tidegate-notices";
+
+    /// The stream's id (contract.md).
+    pub const STREAM_ID: &str = "x-tidegate-stream-id";
+    /// The provider that answers (contract.md).
+    pub const PROVIDER: &str = "x-tidegate-provider";
+    /// The provider's model that answers (contract.md).
+    pub const MODEL: &str = "x-tidegate-model";
+    /// How many attempts were made (contract.md).
+    pub const ATTEMPTS: &str = "x-tidegate-attempts";
+
+    /// `true` or `false`: whether an SDK shall repeat (OpenAI's and Anthropic's SDKs).
+    pub const SHOULD_RETRY: &str = "x-should-retry";
+    /// When to repeat, in milliseconds, before `retry-after` (OpenAI's and Anthropic's SDKs).
+    pub const RETRY_AFTER_MS: &str = "retry-after-ms";
+    /// `no` defeats nginx's response buffering (nginx, `proxy_buffering`).
+    pub const ACCEL_BUFFERING: &str = "x-accel-buffering";
+
+    /// The organisation that pays (OpenAI's documentation).
+    pub const OPENAI_ORGANIZATION: &str = "openai-organization";
+    /// The project that pays (OpenAI's documentation).
+    pub const OPENAI_PROJECT: &str = "openai-project";
+    /// The provider's own measure of its work (OpenAI's documentation).
+    pub const OPENAI_PROCESSING_MS: &str = "openai-processing-ms";
+}
+
+/// Values of headers.
+pub mod value {
+    /// Media type of server-sent events (WHATWG HTML, "Server-sent events").
+    pub const EVENT_STREAM: &str = "text/event-stream";
+    /// The event stream's media type as the gateway writes it; the parameter is redundant and some clients want it.
+    pub const EVENT_STREAM_UTF8: &str = "text/event-stream; charset=utf-8";
+    /// RFC 8259.
+    pub const JSON: &str = "application/json";
+    /// Keeps caches and compressing proxies off a stream (RFC 9111; nginx, CDNs and webpack's dev server obey `no-transform`).
+    pub const STREAM_CACHE_CONTROL: &str = "no-cache, no-transform";
+    /// [`super::header::ACCEL_BUFFERING`]'s value for "do not buffer".
+    pub const NO_BUFFERING: &str = "no";
+    /// The scheme of `authorization` (RFC 6750), in lower case for comparison.
+    pub const BEARER: &str = "bearer";
+    /// In [`super::header::PREFER`] (RFC 7240).
+    pub const RESPOND_ASYNC: &str = "respond-async";
+}
+
+/// Paths of endpoints.
+pub mod path {
+    /// OpenAI Chat Completions, below the gateway's root.
+    pub const CHAT_COMPLETIONS: &str = "/v1/chat/completions";
+    /// OpenAI's list of models, below the gateway's root.
+    pub const MODELS: &str = "/v1/models";
+    /// Chat Completions below a provider's base URL, which ends in its version (`…/v1`).
+    pub const UPSTREAM_CHAT_COMPLETIONS: &str = "/chat/completions";
+    /// Stream records, below the gateway's root; the stream's id follows (contract.md).
+    pub const STREAMS: &str = "/v1/streams/";
+    /// Liveness (contract.md).
+    pub const HEALTHZ: &str = "/healthz";
+    /// Readiness (contract.md).
+    pub const READYZ: &str = "/readyz";
+    /// Prometheus (contract.md).
+    pub const METRICS: &str = "/metrics";
+}
+
+/// The `data` of the event that ends an OpenAI chat stream (OpenAI's documentation).
+pub const DONE: &str = "[DONE]";
+
+/// Members and values of OpenAI Chat Completions (OpenAI's API reference; other servers where named).
+pub mod chat {
+    /// The model.
+    pub const MODEL: &str = "model";
+    /// The conversation.
+    pub const MESSAGES: &str = "messages";
+    /// Whether the answer is streamed.
+    pub const STREAM: &str = "stream";
+    /// Options of a streamed answer; legal only with `stream: true`.
+    pub const STREAM_OPTIONS: &str = "stream_options";
+    /// In the stream's options: a last chunk with usage.
+    pub const INCLUDE_USAGE: &str = "include_usage";
+    /// How many choices to make.
+    pub const N: &str = "n";
+    /// The bound of the answer, reasoning included.
+    pub const MAX_COMPLETION_TOKENS: &str = "max_completion_tokens";
+    /// The bound's old name, which most other servers want.
+    pub const MAX_TOKENS: &str = "max_tokens";
+    /// How hard to think.
+    pub const REASONING_EFFORT: &str = "reasoning_effort";
+    /// Thinking in OpenRouter's form, and the newer vLLM's delta of it.
+    pub const REASONING: &str = "reasoning";
+    /// Thinking in the form of Anthropic, DeepSeek and Gemini's compatible servers.
+    pub const THINKING: &str = "thinking";
+
+    /// The list of choices.
+    pub const CHOICES: &str = "choices";
+    /// A choice's place.
+    pub const INDEX: &str = "index";
+    /// A choice's news in a chunk.
+    pub const DELTA: &str = "delta";
+    /// A choice's message in a whole answer.
+    pub const MESSAGE: &str = "message";
+    /// Why a choice ended; `null` until then.
+    pub const FINISH_REASON: &str = "finish_reason";
+    /// Probabilities of a choice's tokens, in lists that grow.
+    pub const LOGPROBS: &str = "logprobs";
+    /// Who speaks.
+    pub const ROLE: &str = "role";
+    /// Calls of tools, each with its own index in a stream.
+    pub const TOOL_CALLS: &str = "tool_calls";
+    /// An object's identity: of the answer, of a tool call, of an audio answer.
+    pub const ID: &str = "id";
+    /// An object's type.
+    pub const OBJECT: &str = "object";
+    /// An object's kind, where OpenAI does not say `object`.
+    pub const TYPE: &str = "type";
+    /// A function's name.
+    pub const NAME: &str = "name";
+    /// When something was made, in seconds since 1970.
+    pub const CREATED: &str = "created";
+    /// Random padding of a chunk.
+    pub const OBFUSCATION: &str = "obfuscation";
+    /// [`OBJECT`] of a whole answer.
+    pub const COMPLETION: &str = "chat.completion";
+    /// [`OBJECT`] of a chunk.
+    pub const CHUNK: &str = "chat.completion.chunk";
+
+    /// What was used.
+    pub const USAGE: &str = "usage";
+    /// Tokens of the prompt, cached ones included.
+    pub const PROMPT_TOKENS: &str = "prompt_tokens";
+    /// Tokens of the answer, reasoning included.
+    pub const COMPLETION_TOKENS: &str = "completion_tokens";
+    /// More about the prompt's tokens.
+    pub const PROMPT_TOKENS_DETAILS: &str = "prompt_tokens_details";
+    /// More about the answer's tokens.
+    pub const COMPLETION_TOKENS_DETAILS: &str = "completion_tokens_details";
+    /// In the prompt's details: tokens from the provider's cache.
+    pub const CACHED_TOKENS: &str = "cached_tokens";
+    /// DeepSeek's name for the same, beside the totals.
+    pub const PROMPT_CACHE_HIT_TOKENS: &str = "prompt_cache_hit_tokens";
+    /// In the answer's details: tokens of hidden reasoning.
+    pub const REASONING_TOKENS: &str = "reasoning_tokens";
+
+    /// An error, at an answer's or a chunk's top level; also [`TYPE`], [`OBJECT`] or the event type of some servers' flat errors.
+    pub const ERROR: &str = "error";
+    /// An error's code: text, or a number at OpenRouter.
+    pub const CODE: &str = "code";
+    /// The request's field that an error is about.
+    pub const PARAM: &str = "param";
+
+    /// [`OBJECT`] of a list.
+    pub const LIST: &str = "list";
+    /// A list's entries.
+    pub const DATA: &str = "data";
+    /// Who made a model.
+    pub const OWNED_BY: &str = "owned_by";
+}
