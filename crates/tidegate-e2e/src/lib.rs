@@ -1,1 +1,33 @@
 //! The harness of the tests over sockets: starts the real binary, a mock provider, nginx and SDK clients, and looks at what each saw.
+//!
+//! A test usually starts a [`World`] from a scenario text, sends a [`Chat`] by a raw socket or an [`Sdk`], and compares the client's
+//! [`View`] with the gateway's record and the mock's journal. Everything listens on loopback and ends with the value that started it.
+//! The harness spells the protocol for itself: an oracle that shared the product's code would share its mistakes.
+
+#![forbid(unsafe_code)]
+
+pub mod chat;
+pub mod gateway;
+pub mod nginx;
+pub mod raw;
+pub mod sdk;
+pub mod view;
+pub mod wait;
+pub mod world;
+
+pub use chat::Chat;
+pub use gateway::Gateway;
+pub use nginx::{Nginx, Proxying};
+pub use raw::{Answer, TransportEnd};
+pub use sdk::{Case, Sdk, SdkView};
+pub use view::View;
+pub use wait::eventually;
+pub use world::{World, WorldBuilder};
+
+use std::path::PathBuf;
+
+/// The repository's root.
+#[must_use]
+pub fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}

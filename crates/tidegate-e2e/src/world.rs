@@ -1,0 +1,215 @@
+//! A gateway between a client and a scripted provider.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+use tidegate_scenario::{JournalEntry, Mock, MockSettings};
+
+use crate::chat::Chat;
+use crate::gateway::{self, Gateway};
+use crate::view::View;
+use crate::wait::eventually;
+
+/// The key that the gateway holds for the mock provider. It may appear on the provider's wire and nowhere else.
+pub const PROVIDER_KEY: &str = "sk-provider-0123456789abcdef";
+
+/// A mock provider, a gateway in front of it, and the folder that the gateway runs in.
+pub struct World {
+    /// The gateway.
+    pub gateway: Gateway,
+    /// The provider.
+    pub mock: Mock,
+    folder: TempDir,
+}
+
+/// A [`World`] to be.
+pub struct WorldBuilder {
+    scenario: String,
+    server: String,
+    provider: String,
+    model: String,
+    more: String,
+    environment: Vec<(String, String)>,
+    keys: bool,
+}
+
+impl World {
+    /// A gateway whose every model name is served by the mock, which plays `scenario` (a target for each model name).
+    ///
+    /// # Errors
+    ///
+    /// The scenario does not parse, or the gateway does not start.
+    pub async fn start(scenario: &str) -> Result<Self> {
+        Self::of(scenario).start().await
+    }
+
+    /// The same, to be changed before it starts.
+    #[must_use]
+    pub fn of(scenario: &str) -> WorldBuilder {
+        WorldBuilder {
+            scenario: scenario.to_owned(),
+            server: String::new(),
+            provider: String::new(),
+            model: String::new(),
+            more: String::new(),
+            environment: Vec::new(),
+            keys: false,
+        }
+    }
+
+    /// See [`Gateway::chat`].
+    ///
+    /// # Errors
+    ///
+    /// See [`Gateway::chat`].
+    pub async fn chat(&self, chat: &Chat) -> Result<View> {
+        self.gateway.chat(chat).await
+    }
+
+    /// A client's view of a chat together with the gateway's record of it.
+    ///
+    /// # Errors
+    ///
+    /// See [`Gateway::chat`] and [`Gateway::record`].
+    pub async fn chat_and_record(&self, chat: &Chat) -> Result<(View, Value)> {
+        let view = self.chat(chat).await?;
+        let record = self.gateway.record(view.stream_id()).await.with_context(|| format!("{view:?}"))?;
+        Ok((view, record))
+    }
+
+    /// The folder that the gateway runs in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs a `tidegate` command in the gateway's folder, which has its configuration and its ledger.
+    ///
+    /// # Errors
+    ///
+    /// It fails; the message has what it printed.
+    pub async fn command(&self, arguments: &[&str]) -> Result<String> {
+        succeed(self.folder(), arguments).await
+    }
+
+    /// Kills the gateway at once, as the kernel would, and starts it again on the same folder.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub async fn kill_and_restart(&mut self) -> Result<()> {
+        self.gateway.signal(rustix::process::Signal::KILL)?;
+        self.gateway.ended().await?;
+        self.gateway = Gateway::start(self.folder.path(), &[], &[]).await?;
+        Ok(())
+    }
+
+    /// The mock's only request for `model`, as it stands once `settled` says so.
+    ///
+    /// # Errors
+    ///
+    /// It never does.
+    pub async fn journal(&self, model: &str, settled: impl Fn(&JournalEntry) -> bool) -> Result<JournalEntry> {
+        eventually(format!("the provider's request for {model}"), async || {
+            self.mock.journal().entries().into_iter().find(|entry| entry.model == model && settled(entry))
+        })
+        .await
+    }
+}
+
+impl WorldBuilder {
+    /// Lines for `[server]`.
+    #[must_use]
+    pub fn server(mut self, lines: &str) -> Self {
+        self.server += lines;
+        self
+    }
+
+    /// Lines for `[providers.mock]`.
+    #[must_use]
+    pub fn provider(mut self, lines: &str) -> Self {
+        self.provider += lines;
+        self
+    }
+
+    /// Lines for `[models."*"]`.
+    #[must_use]
+    pub fn model(mut self, lines: &str) -> Self {
+        self.model += lines;
+        self
+    }
+
+    /// Whole sections.
+    #[must_use]
+    pub fn more(mut self, sections: &str) -> Self {
+        self.more += sections;
+        self
+    }
+
+    /// A variable of the gateway's environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Makes one client key before the start, so that the gateway is not open. [`WorldBuilder::start_with_key`] returns it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`World::start`], or no key can be made.
+    pub async fn start_with_key(mut self) -> Result<(World, String)> {
+        self.keys = true;
+        let (world, key) = self.build().await?;
+        Ok((world, key.context("a key was made")?))
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`World::start`].
+    pub async fn start(self) -> Result<World> {
+        Ok(self.build().await?.0)
+    }
+
+    async fn build(self) -> Result<(World, Option<String>)> {
+        let script = if self.scenario.is_empty() { None } else { Some(self.scenario.parse()?) };
+        let mock = Mock::start(MockSettings { script, api_key: Some(PROVIDER_KEY.to_owned()), ..MockSettings::default() }).await?;
+        let folder = TempDir::new()?;
+        std::fs::write(folder.path().join("tidegate.toml"), self.configuration(&mock.base_url())?)?;
+        let key = if self.keys { Some(make_key(folder.path()).await?) } else { None };
+        let environment: Vec<_> = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let gateway = Gateway::start(folder.path(), &[], &environment).await?;
+        Ok((World { gateway, mock, folder }, key))
+    }
+
+    fn configuration(&self, provider: &str) -> Result<String> {
+        let mut text = String::new();
+        writeln!(text, "[server]\nlisten = \"127.0.0.1:0\"\n{}", self.server)?;
+        writeln!(text, "[providers.mock]\nkind = \"openai\"\nbase_url = \"{provider}\"\napi_key = \"{PROVIDER_KEY}\"\n{}", self.provider)?;
+        writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}", self.model, self.more)?;
+        Ok(text)
+    }
+}
+
+/// Makes a client key by the command line and returns the secret that it prints once.
+///
+/// # Errors
+///
+/// The command fails or prints no key.
+pub async fn make_key(folder: &Path) -> Result<String> {
+    let printed = succeed(folder, &["keys", "create", "--name", "e2e", "--team", "search", "--environment", "staging"]).await?;
+    let key = printed.split_whitespace().find(|word| word.starts_with("tg_")).context("no key was printed")?;
+    Ok(key.to_owned())
+}
+
+async fn succeed(folder: &Path, arguments: &[&str]) -> Result<String> {
+    let output = gateway::run(folder, arguments).await?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    ensure!(output.status.success(), "tidegate {arguments:?} failed:\n{printed}{}", String::from_utf8_lossy(&output.stderr));
+    Ok(printed)
+}
