@@ -1,1 +1,107 @@
-fn main() {}
+//! Measures Tidegate beside a raw nginx proxy, on the same source, in one run, and writes `docs/performance.md`.
+//!
+//! Three processes take part: the source (this program again, as `tidegate-bench source`), the peer under test, and the client, which is this process.
+//! Only what the peer uses is counted. See `figure` for what is measured and `rows` for the targets.
+
+mod answer;
+mod client;
+mod clock;
+mod event;
+mod figure;
+mod lab;
+mod peer;
+mod process;
+mod report;
+mod rows;
+mod samples;
+mod source;
+mod spec;
+mod streams;
+mod usage;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+use tokio::{
+    runtime,
+    signal::unix::{SignalKind, signal},
+    task::LocalSet,
+};
+
+use figure::Figure;
+use lab::{Lab, Plan};
+use peer::Kind;
+
+/// Measures Tidegate beside a raw nginx proxy.
+#[derive(Parser)]
+struct Arguments {
+    /// Shorter and smaller: shows that everything runs, its figures are not for comparison.
+    #[arg(long)]
+    quick: bool,
+    /// Measures only these figures.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<Figure>,
+    /// Measures only these peers (the direct way is always measured, as the base).
+    #[arg(long, value_name = "NAME")]
+    peer: Vec<Kind>,
+    /// Writes the report here; a full run of all figures and peers writes docs/performance.md without it.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(subcommand)]
+    role: Option<Role>,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Serves as the provider of a run.
+    #[command(hide = true)]
+    Source,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tidegate-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, async {
+        match arguments.role {
+            Some(Role::Source) => source::serve().await,
+            None => {
+                let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+                // The loser is dropped, and with it every process that the run started.
+                tokio::select! {
+                    measured = measure(arguments) => measured,
+                    _ = interrupt.recv() => bail!("interrupted"),
+                    _ = terminate.recv() => bail!("terminated"),
+                }
+            }
+        }
+    })
+}
+
+async fn measure(arguments: Arguments) -> Result<()> {
+    let plan = if arguments.quick { Plan::QUICK } else { Plan::FULL };
+    let figures = if arguments.only.is_empty() { Figure::ALL.to_vec() } else { arguments.only };
+    let peers = if arguments.peer.is_empty() { vec![Kind::Nginx, Kind::Tidegate] } else { arguments.peer };
+    let mut lab = Lab::open(plan, peers)?;
+    for figure in figures {
+        eprintln!("measuring {figure} …");
+        figure.measure(&mut lab).await?;
+        for facts in &rows::ROWS {
+            for kind in [Kind::Direct, Kind::Nginx, Kind::Tidegate] {
+                let r = lab.findings.rounds(facts.row, kind);
+                if !r.is_empty() { eprintln!("{:75} {kind} {r:?}", facts.label); }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! The place of a run: its source, its peers and how long each figure may take.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    client::{Connection, get},
+    peer::{Kind, Peer, Site},
+    process::Process,
+    rows::{Findings, Row},
+    source::{CONTROL_PATH, SourceCount},
+};
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// Times that each figure is taken, the peers in alternation; the table shows the median.
+    pub(crate) rounds: u32,
+    /// Length of a measured window of streams.
+    pub(crate) window: Duration,
+    /// Paced streams at once.
+    pub(crate) paced_streams: usize,
+    /// Small whole requests of one round.
+    pub(crate) small_requests: usize,
+    /// Silent streams open at once: first fewer, then more.
+    pub(crate) silent_streams: [usize; 2],
+    /// Fresh starts.
+    pub(crate) starts: usize,
+}
+
+impl Plan {
+    /// What the published figures are measured with.
+    pub(crate) const FULL: Self = Self {
+        rounds: 3,
+        window: Duration::from_secs(5),
+        paced_streams: 500,
+        small_requests: 20_000,
+        silent_streams: [5_000, 9_000],
+        starts: 10,
+    };
+    /// Enough to see that everything runs, in less than a minute.
+    pub(crate) const QUICK: Self = Self {
+        rounds: 1,
+        window: Duration::from_secs(1),
+        paced_streams: 100,
+        small_requests: 2_000,
+        silent_streams: [500, 1_000],
+        starts: 2,
+    };
+}
+
+/// A running source, the peers to measure, and what was found about them so far.
+pub(crate) struct Lab {
+    pub(crate) plan: Plan,
+    pub(crate) findings: Findings,
+    peers: Vec<Kind>,
+    source: SocketAddr,
+    /// Ends the source with the run.
+    _process: Process,
+}
+
+impl Lab {
+    /// Starts the source.
+    ///
+    /// # Errors
+    ///
+    /// When the source does not start.
+    pub(crate) fn open(plan: Plan, peers: Vec<Kind>) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("source").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::spawn("the source", &mut command)?;
+        let mut line = String::new();
+        let output = process.child().stdout.take().context("the source has no output")?;
+        BufReader::new(output).read_line(&mut line)?;
+        let source = line.trim().parse().context("the source did not say its address")?;
+        Ok(Self { plan, findings: Findings::default(), peers, source, _process: process })
+    }
+
+    /// A peer prepared and not yet started.
+    ///
+    /// # Errors
+    ///
+    /// When its program is missing.
+    pub(crate) fn site(&self, kind: Kind) -> Result<Site> {
+        Site::prepare(kind, self.source)
+    }
+
+    /// The peers with processes of their own.
+    pub(crate) fn proxies(&self) -> Vec<Kind> {
+        self.peers.clone()
+    }
+
+    /// Starts every peer afresh, the direct way first: its figures are what the others' are compared with.
+    ///
+    /// # Errors
+    ///
+    /// When one does not start.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the call ends the peers.
+    pub(crate) async fn start_all(&self) -> Result<Vec<Peer>> {
+        let mut peers = vec![self.site(Kind::Direct)?.start().await?];
+        for &kind in &self.peers {
+            peers.push(self.site(kind)?.start().await?);
+        }
+        Ok(peers)
+    }
+
+    /// Notes one value.
+    pub(crate) fn found(&mut self, row: Row, kind: Kind, value: f64) {
+        self.findings.add(row, kind, value);
+    }
+
+    /// The source's books, with the events it wrote after `since`.
+    ///
+    /// # Errors
+    ///
+    /// When the source is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub(crate) async fn source_count(&self, since: u64) -> Result<SourceCount> {
+        let mut connection = Connection::open(self.source).await?;
+        connection.send(&get(&format!("{CONTROL_PATH}{since}"))).await?;
+        SourceCount::parse(&String::from_utf8(connection.body().await?)?)
+    }
+
+    /// Waits until the source has no open stream, at most `limit`; gives its books then, with the events it wrote after `since`.
+    ///
+    /// # Errors
+    ///
+    /// When streams are left after `limit`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub(crate) async fn source_idle(&self, since: u64, limit: Duration) -> Result<SourceCount> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let count = self.source_count(since).await?;
+            if count.open == 0 {
+                return Ok(count);
+            }
+            anyhow::ensure!(Instant::now() < deadline, "{} streams are open at the source {limit:?} after their clients left", count.open);
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Tidegate with everything on: a key is checked, events are scanned, streams recorded and counted.
+
+use std::{
+    env, fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, ensure};
+
+const CONFIG: &str = "tidegate.toml";
+
+/// Writes the configuration into `folder` and makes a client's key.
+pub(super) fn configure(folder: &Path, address: SocketAddr, source: SocketAddr) -> Result<String> {
+    let text = format!(
+        r#"[server]
+listen = "{address}"
+[ledger]
+path = "{ledger}"
+[providers.source]
+kind = "openai"
+base_url = "http://{source}/v1"
+api_key = "sk-bench-source"
+[models."*"]
+routes = [{{ provider = "source" }}]
+"#,
+        ledger = folder.join("tidegate.db").display()
+    );
+    fs::write(folder.join(CONFIG), text).context("cannot write Tidegate's configuration")?;
+    create_key(folder)
+}
+
+fn create_key(folder: &Path) -> Result<String> {
+    let mut command = program(folder)?;
+    let output = command.args(["keys", "create", "--config", CONFIG, "--name", "bench", "--team", "bench", "--environment", "bench"]).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let key = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).find(|word| word.starts_with("tg_"));
+    key.map(str::to_owned).with_context(|| format!("`tidegate keys create` printed no key: {text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Starts the gateway.
+pub(super) fn command(folder: &Path) -> Result<Command> {
+    let mut command = program(folder)?;
+    command.args(["serve", "--config", CONFIG]);
+    Ok(command)
+}
+
+/// The release binary beside this program.
+///
+/// # Errors
+///
+/// When it has not been built.
+pub(crate) fn binary() -> Result<PathBuf> {
+    let binary = env::current_exe()?.with_file_name("tidegate");
+    ensure!(binary.is_file(), "tidegate is not built: cargo build --release -p tidegate");
+    Ok(binary)
+}
+
+/// The program in `folder`, with no setting from this process' environment.
+fn program(folder: &Path) -> Result<Command> {
+    let mut command = Command::new(binary()?);
+    command.current_dir(folder).env_clear();
+    Ok(command)
+}

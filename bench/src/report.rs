@@ -1,0 +1,1 @@
+//! The tables of a run: on the terminal, and in `docs/performance.md`.

@@ -1,0 +1,127 @@
+//! Every row that a run can print: what it says, what it has to reach, and the values found.
+
+use std::collections::BTreeMap;
+
+use crate::{peer::Kind, samples::median};
+
+/// One figure of the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Row {
+    PacedCpu,
+    FlatCpu,
+    FlatLatency,
+    FirstEventP50,
+    FirstEventP99,
+    SmallCpu,
+    MemoryFewer,
+    MemoryMore,
+    ForNobody,
+    IdleAfter,
+    Start,
+    Rest,
+    PacedLatencyP50,
+    PacedLatencyP99,
+    FlatEventsPerRead,
+    FlatRate,
+    FlatPerCore,
+    FlatLatencyP99,
+    SmallRate,
+    ForNobodyPaced,
+    RestProportional,
+}
+
+/// A bound that a value must not exceed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Bound {
+    /// This many times nginx' value in the same run.
+    Nginx(f64),
+    /// This value, in the row's unit.
+    Value(f64),
+}
+
+impl Bound {
+    /// Whether `value` keeps the bound; `None` where nginx' value is needed and missing.
+    pub(crate) fn keeps(self, value: f64, nginx: Option<f64>) -> Option<bool> {
+        match self {
+            Self::Nginx(times) => nginx.map(|nginx| value <= times * nginx),
+            Self::Value(most) => Some(value <= most),
+        }
+    }
+}
+
+/// What a row is about.
+pub(crate) struct Facts {
+    pub(crate) row: Row,
+    pub(crate) label: &'static str,
+    pub(crate) unit: &'static str,
+    /// Digits after the point.
+    pub(crate) decimals: usize,
+    /// What Tidegate has to reach and what it aims at; `None` for a figure that only stands beside others.
+    pub(crate) target: Option<Target>,
+}
+
+/// The two bounds of a figure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) must: Bound,
+    pub(crate) aim: Bound,
+}
+
+const fn target(row: Row, label: &'static str, unit: &'static str, decimals: usize, must: Bound, aim: Bound) -> Facts {
+    Facts { row, label, unit, decimals, target: Some(Target { must, aim }) }
+}
+
+const fn beside(row: Row, label: &'static str, unit: &'static str, decimals: usize) -> Facts {
+    Facts { row, label, unit, decimals, target: None }
+}
+
+/// The targets, and below them the figures that help to read them; in the order of the tables.
+pub(crate) const ROWS: [Facts; 21] = {
+    use Bound::{Nginx, Value};
+    [
+        target(Row::PacedCpu, "CPU per event, 500 paced streams, 20 ms between events", "µs", 1, Nginx(1.3), Nginx(1.0)),
+        target(Row::FlatCpu, "CPU per event, 32 streams flat out", "µs", 2, Nginx(2.0), Nginx(1.3)),
+        target(Row::FlatLatency, "event latency under that flood, p50", "ms", 2, Value(10.0), Value(3.0)),
+        target(Row::FirstEventP50, "added time to first event, p50", "ms", 2, Value(0.5), Value(0.3)),
+        target(Row::FirstEventP99, "added time to first event, p99", "ms", 2, Nginx(1.25), Nginx(1.0)),
+        target(Row::SmallCpu, "CPU per small whole request", "µs", 1, Value(35.0), Value(25.0)),
+        target(Row::MemoryFewer, "memory per open, mostly idle stream, 5,000 open", "KiB", 1, Value(32.0), Value(12.0)),
+        target(Row::MemoryMore, "memory per open, mostly idle stream, 9,000 open", "KiB", 1, Value(32.0), Value(12.0)),
+        target(Row::ForNobody, "events produced for nobody after 200 clients left, 1 s between events", "", 0, Value(200.0), Value(0.0)),
+        target(Row::IdleAfter, "provider idle after 9,000 silent streams lost their clients", "ms", 0, Value(250.0), Value(50.0)),
+        target(Row::Start, "exec to first 200", "ms", 1, Value(50.0), Value(20.0)),
+        target(Row::Rest, "memory at rest", "MiB", 1, Value(20.0), Value(12.0)),
+        beside(Row::PacedLatencyP50, "event latency, 500 paced streams, p50", "ms", 2),
+        beside(Row::PacedLatencyP99, "event latency, 500 paced streams, p99", "ms", 2),
+        beside(Row::FlatEventsPerRead, "events per read of the client, flat out", "", 1),
+        beside(Row::FlatRate, "events per second, flat out", "", 0),
+        beside(Row::FlatPerCore, "events per second and core of the peer, flat out", "", 0),
+        beside(Row::FlatLatencyP99, "event latency flat out, p99", "ms", 2),
+        beside(Row::SmallRate, "small whole requests per second", "", 0),
+        beside(Row::ForNobodyPaced, "events produced for nobody after 200 clients left, 20 ms between events", "", 0),
+        beside(Row::RestProportional, "memory at rest, shared pages counted once", "MiB", 1),
+    ]
+};
+
+/// The values of a run: one a round for each row and peer.
+#[derive(Default)]
+pub(crate) struct Findings {
+    values: BTreeMap<(Row, Kind), Vec<f64>>,
+}
+
+impl Findings {
+    /// Notes a value.
+    pub(crate) fn add(&mut self, row: Row, kind: Kind, value: f64) {
+        self.values.entry((row, kind)).or_default().push(value);
+    }
+
+    /// The median of the rounds.
+    pub(crate) fn value(&self, row: Row, kind: Kind) -> Option<f64> {
+        median(self.rounds(row, kind))
+    }
+
+    /// The values in the order of the rounds.
+    pub(crate) fn rounds(&self, row: Row, kind: Kind) -> &[f64] {
+        self.values.get(&(row, kind)).map_or(&[], Vec::as_slice)
+    }
+}
