@@ -7,7 +7,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use tidegate_core::limits::{DeliveryMode, Limits, TAIL, TimeoutProfile};
 use url::Url;
 
@@ -156,16 +158,19 @@ impl fmt::Debug for Provider {
 }
 
 /// What a provider speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum ProviderKind {
-    /// OpenAI's API, or any server that is compatible with it.
+    /// OpenAI's API, or any compatible server.
+    #[serde(rename = "openai")]
     OpenAi,
-    /// The fault-injecting mock inside this process.
+    /// The fault-injecting mock inside this process; the model name says which fault.
     Mock,
 }
 
 /// When HTTP/2 is spoken with a provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Http2 {
     /// HTTP/1.1 only.
     Never,
@@ -240,7 +245,13 @@ impl Model {
 
     /// The name that tells the class of the model that answers: the provider's, where the route fixes it.
     fn class_name<'a>(&'a self, requested: &'a str) -> &'a str {
-        self.routes.first().map_or(requested, |route| route.upstream_model(requested))
+        self.fixed_class_name().unwrap_or(requested)
+    }
+
+    /// [`Model::class_name`], where it is the same for every request.
+    pub(crate) fn fixed_class_name(&self) -> Option<&str> {
+        let fixed = self.routes.first().and_then(|route| route.model.as_deref());
+        fixed.or_else(|| (!self.is_pattern()).then_some(self.name.as_str()))
     }
 }
 
@@ -277,6 +288,12 @@ pub struct Timing {
 }
 
 impl Timing {
+    /// Every member as in `profile`.
+    pub(crate) fn all_of(profile: TimeoutProfile) -> Self {
+        let TimeoutProfile { connect, first_byte, idle, total } = profile;
+        Self { profile: None, connect: Some(connect), first_byte: Some(first_byte), idle: Some(idle), total: Some(total) }
+    }
+
     /// The profile in force for a model that is called `class_name` where it is served.
     #[must_use]
     pub fn resolve(&self, profiles: &Profiles, class_name: &str) -> TimeoutProfile {
@@ -284,6 +301,11 @@ impl Timing {
             Some(name) => profiles.get(name).unwrap_or(TimeoutProfile::STANDARD),
             None => profiles.for_model(class_name).1,
         };
+        self.over(base)
+    }
+
+    /// `base` with the single members set over it.
+    pub(crate) fn over(&self, base: TimeoutProfile) -> TimeoutProfile {
         TimeoutProfile {
             connect: self.connect.unwrap_or(base.connect),
             first_byte: self.first_byte.unwrap_or(base.first_byte),
@@ -308,7 +330,8 @@ pub enum OnDisconnect {
 }
 
 /// What becomes of a provider's event that cannot be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum OnMalformed {
     /// The attempt ends as `upstream_malformed`.
     Fail,
@@ -326,7 +349,8 @@ pub struct Log {
 }
 
 /// Form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
     Auto,
@@ -337,7 +361,8 @@ pub enum LogFormat {
 }
 
 /// How important a log line has to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum LogLevel {
     /// Failures of the gateway itself.
     Error,

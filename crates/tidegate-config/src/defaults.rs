@@ -1,10 +1,11 @@
 //! Every default with its reason.
 
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Loopback: without a key the gateway is open, so it must not be reachable from elsewhere (contract.md).
-pub const LISTEN: &str = "127.0.0.1:8080";
+pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
 /// Long enough for most failures to still get their own HTTP status, short enough for every proxy on the way (R9).
 pub const HEAD_AFTER: Duration = Duration::from_secs(5);
 /// A sixth of the shortest common idle limit of proxies, 60 s.

@@ -1,22 +1,43 @@
 //! Tidegate's configuration: one TOML file, the environment over it, flags over both, to a [`Config`] that cannot be wrong.
 //!
 //! The way of a setting, in reading order: [`Sources`] says where to look; `tree` holds every value with its place of
-//! origin; `check` compares the tree with the schema of `file` (the serde mirror) and reports every unknown name and
-//! wrong value at once; `resolve` turns the mirror into [`Config`] and judges what needs two settings to judge.
-//! [`ConfigErrors`] draws all faults the way rustc does, and never shows a secret.
+//! origin; `overlay` and `builtin` lay the environment and the built-in provider over it; `check` compares it with the
+//! schema of `file` (the serde mirror) and reports every unknown name and wrong value at once; `resolve` turns the mirror
+//! into [`Config`] and judges what needs two settings to judge. [`ConfigErrors`] draws all faults the way rustc does, and
+//! never shows a secret.
 
 #![forbid(unsafe_code)]
 
 mod config;
 pub mod defaults;
-mod errors;
-mod load;
 mod profiles;
 
+mod load;
+mod tree;
+mod path;
+mod overlay;
+mod builtin;
+mod check;
+mod unavailable;
+mod resolve;
+mod errors;
+mod mask;
+
+mod file;
+mod text;
+mod schema;
+mod reference;
+mod show;
+mod reload;
+
 pub use config::{
-    Config, Http2, Ledger, Log, LogFormat, LogLevel, Model, Models, OnDisconnect, OnMalformed, Profiles, Provider, ProviderKind, Route,
-    Server, Timing,
+    Config, Http2, Ledger, Log, LogFormat, LogLevel, Model, Models, OnDisconnect, OnMalformed, Profiles, Provider, ProviderKind, Route, Server,
+    Timing,
 };
 pub use errors::ConfigErrors;
-pub use load::{FileSource, Flag, Loaded, Sources};
+pub use load::{DEFAULT_FILE, FILE_VARIABLE, FileSource, Flag, Loaded, Sources};
 pub use profiles::{CLASSES, STANDARD, STANDARD_PROFILES, THINKING};
+pub use reference::reference_markdown;
+pub use reload::needs_restart;
+pub use schema::schema;
+pub use show::show;

@@ -1,0 +1,88 @@
+//! From the serde mirror to [`Config`]: judges what takes two settings, or a look around, to judge.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::config::{Config, Ledger, Log, Server};
+use crate::defaults::CONNECTIONS_PER_STREAM;
+use crate::errors::{Fault, Faults};
+use crate::file::{File, LedgerFile, LogFile, ServerFile};
+use crate::path::KeyPath;
+use crate::text::duration_text;
+use crate::tree::Node;
+
+mod models;
+mod providers;
+mod timeouts;
+
+/// Silence after which common proxies cut a stream.
+const PROXY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The settings as the rest of Tidegate reads them. What is wrong is added to `faults`; then the result is worthless.
+pub(crate) fn resolve(file: &File, root: &Node, faults: &mut Faults) -> Config {
+    let mut judge = Judge { root, faults };
+    let profiles = timeouts::profiles(&file.profiles, &mut judge);
+    let providers: BTreeMap<_, _> =
+        file.providers.iter().filter_map(|(name, provider)| Some((name.clone(), providers::provider(name, provider, &mut judge)?))).collect();
+    let models = models::models(file, &profiles, &mut judge);
+    Config { server: server(&file.server), ledger: ledger(&file.ledger), providers, models, profiles, log: log(&file.log) }
+}
+
+/// What is allowed and probably not meant.
+pub(crate) fn warnings(config: &Config) -> Vec<String> {
+    let silences = [("server.keepalive", config.server.keepalive), ("server.head_after", config.server.head_after)];
+    let too_long = silences.into_iter().filter(|(_, silence)| *silence >= PROXY_PATIENCE);
+    too_long.map(|(name, silence)| format!("{name} is {:?}; many proxies cut a stream after 60 s of silence", duration_text(silence))).collect()
+}
+
+/// Names places and gathers faults.
+struct Judge<'a> {
+    root: &'a Node,
+    faults: &'a mut Faults,
+}
+
+impl Judge<'_> {
+    /// The setting at `path` is wrong.
+    fn fault(&mut self, path: &KeyPath, problem: impl Into<String>, remedy: impl Into<String>) {
+        let fault = Fault::new(path.clone(), self.root.origin_of(path), problem.into()).remedy(remedy.into());
+        self.faults.add_about(fault, &[path]);
+    }
+
+    /// The name at the end of `path` is wrong.
+    fn wrong_name(&mut self, path: &KeyPath, problem: impl Into<String>, remedy: impl Into<String>) {
+        let fault = Fault::new(path.clone(), self.root.origin_of_key(path), problem.into()).remedy(remedy.into());
+        self.faults.add_about(fault, &[path]);
+    }
+}
+
+fn server(file: &ServerFile) -> Server {
+    let max_streams = count(file.max_streams);
+    Server {
+        listen: file.listen.0,
+        workers: file.workers,
+        head_after: file.head_after.0,
+        keepalive: file.keepalive.0,
+        max_streams,
+        max_connections: file.max_connections.map_or(max_streams.saturating_mul(CONNECTIONS_PER_STREAM), count),
+        max_body: file.max_body.0,
+        header_timeout: file.header_timeout.0,
+        body_timeout: file.body_timeout.0,
+        slow_client: file.slow_client.0,
+        write_buffer: file.write_buffer.0,
+        drain: file.drain.0,
+    }
+}
+
+fn ledger(file: &LedgerFile) -> Ledger {
+    Ledger { path: file.path.clone().into(), retention: file.retention.0 }
+}
+
+fn log(file: &LogFile) -> Log {
+    Log { format: file.format, level: file.level }
+}
+
+/// A count as the standard library's collections take it.
+fn count(number: NonZeroU32) -> usize {
+    usize::try_from(number.get()).unwrap_or(usize::MAX)
+}
