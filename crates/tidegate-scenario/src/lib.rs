@@ -6,9 +6,12 @@
 
 #![forbid(unsafe_code)]
 
-pub mod mock;
 pub mod script;
+
+pub mod directives;
 pub mod words;
+
+pub mod mock;
 
 pub use mock::journal::{Journal, JournalEntry};
 pub use mock::{Mock, MockSettings};

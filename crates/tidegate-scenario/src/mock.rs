@@ -1,14 +1,35 @@
 //! A provider that does what it is told, over real sockets.
+//!
+//! A request comes in on a `connection`; its model names a script; the script is played on a `stage`, as a `stream` or as a `whole` answer,
+//! in the words of a `dialect`; the `journal` remembers all of it.
 
+mod connection;
+mod dialect;
+mod http;
 pub mod journal;
+mod peer;
+mod stage;
+mod stream;
+mod whole;
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::warn;
 
-use crate::Scenario;
+use crate::script::Scenario;
+use connection::Service;
 use journal::Journal;
+
+/// Connections that may wait to be accepted: thousands of streams start at once in a benchmark.
+const BACKLOG: u32 = 4096;
+
+/// How long no connection is accepted after that failed, for want of files in most cases.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
 /// How a [`Mock`] is set up.
 #[derive(Clone)]
@@ -29,6 +50,7 @@ pub struct MockSettings {
 pub struct Mock {
     addr: SocketAddr,
     journal: Journal,
+    server: JoinHandle<()>,
 }
 
 impl Default for MockSettings {
@@ -54,8 +76,11 @@ impl Mock {
     ///
     /// Safe: nothing runs before it returns.
     pub async fn start(settings: MockSettings) -> io::Result<Self> {
-        let listener = TcpListener::bind(settings.listen).await?;
-        Ok(Self { addr: listener.local_addr()?, journal: Journal::default() })
+        let listener = listen(settings.listen)?;
+        let addr = listener.local_addr()?;
+        let journal = Journal::new(settings.journal_entries, settings.journal_bytes);
+        let server = tokio::spawn(serve(listener, settings, journal.clone()));
+        Ok(Self { addr, journal, server })
     }
 
     /// Where it listens.
@@ -76,21 +101,73 @@ impl Mock {
         &self.journal
     }
 
-    /// Ends it and all its connections.
+    /// A mock on a free port of the loopback address that plays `scenario`.
+    ///
+    /// # Errors
+    ///
+    /// No port is free.
     ///
     /// # Cancel safety
     ///
-    /// Not needed: it is dropped with the future.
-    pub async fn stop(self) {}
+    /// Safe: nothing runs before it returns.
+    pub async fn scripted(scenario: Scenario) -> io::Result<Self> {
+        Self::start(MockSettings { script: Some(scenario), ..MockSettings::default() }).await
+    }
+
+    /// Ends it and all its connections, and returns when they are closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it ends all the same, but not before the runtime gets to it.
+    pub async fn stop(mut self) {
+        self.server.abort();
+        // It ends by being aborted, which is what was wanted.
+        let _ = (&mut self.server).await;
+    }
 }
 
-/// Serves on `listener` until dropped; `journal` is shared with the caller.
+impl Drop for Mock {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// A listener with a backlog that takes a benchmark's start.
+///
+/// # Errors
+///
+/// The address cannot be listened on.
+pub fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves on `listener` for ever; `journal` is shared with the caller. The address in `settings` is not read.
 ///
 /// # Cancel safety
 ///
 /// Dropping it ends all connections.
 pub async fn serve(listener: TcpListener, settings: MockSettings, journal: Journal) {
-    drop((listener, settings, journal));
+    let service = Arc::new(Service::new(settings, journal));
+    let mut connections = JoinSet::new();
+    for n in 1.. {
+        let socket = loop {
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((socket, _)) => break socket,
+                    Err(error) => {
+                        warn!(%error, "the mock cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        };
+        let service = Arc::clone(&service);
+        connections.spawn(async move { service.connection(socket, n).await });
+    }
 }
 
 /// Nanoseconds of the system's monotonic clock, the same in every process of a machine.
@@ -99,3 +176,6 @@ pub fn monotonic_nanos() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

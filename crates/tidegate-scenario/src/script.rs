@@ -42,6 +42,7 @@ use std::time::Duration;
 
 pub use fixtures::Fixture;
 pub use parse::ParseError;
+pub(crate) use parse::parse_time;
 pub use walk::{Beat, Walk};
 
 /// What every target does. Parse one with [`str::parse`]; `Display` writes it back in its canonical form.

@@ -4,6 +4,7 @@ mod steps;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use super::{Ending, Scenario, Script, Step, Target};
 
@@ -58,6 +59,13 @@ impl FromStr for Script {
         parser.end()?;
         Ok(script)
     }
+}
+
+/// A time as scripts write it (`20ms`, `3s`); a bare number is seconds.
+pub(crate) fn parse_time(text: &str) -> Option<Duration> {
+    let mut parser = Parser::new(text);
+    let time = parser.seconds_or_duration().ok()?;
+    parser.end().ok().map(|()| time)
 }
 
 /// A place in a text. The `impl` here knows characters and numbers, the one in [`steps`] knows steps.

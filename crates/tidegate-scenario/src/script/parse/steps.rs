@@ -181,7 +181,7 @@ impl Parser<'_> {
         count.ok_or_else(|| self.error_at(start, format!("a number from 1 to {}", u32::MAX)))
     }
 
-    fn seconds_or_duration(&mut self) -> Result<Duration, ParseError> {
+    pub(super) fn seconds_or_duration(&mut self) -> Result<Duration, ParseError> {
         if self.at_number() { self.number().map(Duration::from_secs) } else { self.duration() }
     }
 
