@@ -154,13 +154,22 @@ impl Gateway {
         Ok(line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse().ok()).unwrap_or(0.0))
     }
 
+    /// Its process.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn pid(&self) -> Result<u32> {
+        self.child.id().context("the gateway has ended")
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors
     ///
     /// It is gone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)).context("the gateway has ended")?;
+        let pid = Pid::from_raw(self.pid()?.try_into()?).context("a process id is not zero")?;
         Ok(kill_process(pid, signal)?)
     }
 

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agree;
 pub mod chat;
 pub mod gateway;
 pub mod nginx;
@@ -15,6 +16,7 @@ pub mod view;
 pub mod wait;
 pub mod world;
 
+pub use agree::agree;
 pub use chat::Chat;
 pub use gateway::Gateway;
 pub use nginx::{Nginx, Proxying};

@@ -103,6 +103,15 @@ impl World {
     pub async fn kill_and_restart(&mut self) -> Result<()> {
         self.gateway.signal(rustix::process::Signal::KILL)?;
         self.gateway.ended().await?;
+        self.start_again().await
+    }
+
+    /// Starts the gateway again on the same folder; it must have ended.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub async fn start_again(&mut self) -> Result<()> {
         self.gateway = Gateway::start(self.folder.path(), &[], &[]).await?;
         Ok(())
     }

@@ -1,1 +1,25 @@
-//! Tidegate's behaviour over real sockets, with real servers and real SDKs. A file for each behaviour.
+//! Tidegate's behaviour over real sockets, with real servers and real SDKs. A file for each behaviour, in the order of a stream's life.
+
+mod control;
+
+mod config;
+mod keys;
+mod limits;
+
+mod after_output;
+mod before_output;
+mod delivery;
+mod keepalive;
+mod relay;
+
+mod disconnect;
+mod drain;
+mod slow_client;
+
+mod ledger;
+mod operation;
+
+mod proxy;
+mod sdk;
+
+mod chaos;

@@ -1,0 +1,78 @@
+//! A client that reads slowly slows its own stream and nothing else.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use tidegate_e2e::{Answer, Chat, World, eventually};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
+
+/// 200 MB of text as fast as it can be written: far more than all socket buffers on the way hold.
+fn flood(model: &str) -> String {
+    format!("{model}: burst repeat 200000 ('{}') end", "x".repeat(1000))
+}
+
+/// A request whose client takes little into its own socket and reads nothing by itself.
+async fn unread(world: &World, model: &str) -> Result<Answer> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(8 * 1024)?;
+    let mut socket = socket.connect(world.gateway.addr()).await?;
+    socket.write_all(&Chat::new(model).bytes()).await?;
+    Answer::on(socket, Instant::now()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_stops_stops_the_provider_and_delays_nobody_else() -> Result<()> {
+    let world = World::start(&format!("{}; quick: words 20 every 10ms end", flood("flood"))).await?;
+    let stopped = unread(&world, "flood").await?;
+    // Back-pressure has come through when the provider has sent nothing for a while.
+    let mut last = 0;
+    eventually("the provider stops", async || {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let sent = world.mock.journal().entries().first().map_or(0, |entry| entry.bytes_sent);
+        let stopped = sent > 0 && sent == last;
+        last = sent;
+        stopped.then_some(())
+    })
+    .await?;
+    assert!(last < 32 << 20, "{last} bytes went into a stream that nobody reads");
+    assert!(resident_kib(&world)? < 128 << 10, "the gateway holds {} KiB", resident_kib(&world)?);
+
+    let began = Instant::now();
+    let quick = world.chat(&Chat::new("quick")).await?;
+    assert!(quick.completed() && began.elapsed() < Duration::from_secs(2), "{:?} for 200 ms of words", began.elapsed());
+    drop(stopped);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_goes_on_gets_everything() -> Result<()> {
+    let world = World::start(&format!("m: burst repeat 20000 ('{}') end", "x".repeat(1000))).await?;
+    let answer = unread(&world, "m").await?;
+    // Long enough that the provider had to stop, short of the slow client's limit.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let view = answer.view().await?;
+    assert_eq!((view.completed(), view.text.len()), (true, 20_000_000));
+    let record = world.gateway.record(view.stream_id()).await?;
+    assert_eq!(record["delivered"]["output_events"], 20_000);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_its_limit_a_slow_client_is_cut_off_and_recorded() -> Result<()> {
+    let world = World::of(&flood("m")).server("slow_client = \"500ms\"").start().await?;
+    let answer = unread(&world, "m").await?;
+    let id = answer.header("x-tidegate-stream-id").context("a stream id")?.to_owned();
+    let record = world.gateway.record(&id).await?;
+    assert_eq!((&record["code"], &record["partial"]), (&"slow_client".into(), &true.into()), "{record}");
+    world.journal("m", |entry| entry.peer_left_at.is_some()).await?;
+    drop(answer);
+    Ok(())
+}
+
+/// Memory of the gateway's process.
+fn resident_kib(world: &World) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", world.gateway.pid()?))?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
+    Ok(line.split_whitespace().nth(1).context("a number")?.parse()?)
+}
