@@ -8,4 +8,5 @@
 pub mod names;
 pub mod sse;
 
+mod json;
 pub mod openai_chat;

@@ -130,6 +130,9 @@ pub mod chat {
     /// Thinking in the form of Anthropic, DeepSeek and Gemini's compatible servers.
     pub const THINKING: &str = "thinking";
 
+    /// The lane that is paid for; `flex` is slow.
+    pub const SERVICE_TIER: &str = "service_tier";
+
     /// The list of choices.
     pub const CHOICES: &str = "choices";
     /// A choice's place.
