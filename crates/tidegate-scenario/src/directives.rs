@@ -5,7 +5,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::script::{Ending, ErrorForm, Fixture, Script, Status, Step, Write, parse_time};
+use crate::script::{Ending, ErrorForm, Finish, Fixture, Script, Status, Step, Write, parse_time};
 
 /// The model that answers without any fault.
 pub const MODEL: &str = "mock";
@@ -170,7 +170,7 @@ impl Directives {
             "burst" => return self.write(Write::Events(positive(name, value)?)),
             "bytes" => return self.write(Write::Bytes(positive(name, value)?)),
             "code" => self.code = Some(value.to_owned()),
-            "retry-after" => self.retry_after = Some(time(name, value)?),
+            "retry-after" => self.retry_after = Some(seconds_or_time(name, value)?),
             "status" => {
                 let status = value.parse().ok().filter(|status| (300..=599).contains(status));
                 return self.fault(Fault::Status(status.ok_or("`status` needs an HTTP status from 300 to 599")?));
@@ -237,7 +237,7 @@ impl Directives {
         if self.done && self.usage {
             return Ending::End;
         }
-        steps.push(Step::Finish("stop".to_owned()));
+        steps.push(Step::Finish(Finish::Stop));
         if self.done {
             steps.push(Step::Done);
         }
@@ -286,7 +286,7 @@ fn fault_at(name: &str, after: u32) -> Result<Fault, String> {
         "error-flat" => Fault::Fails(after, ErrorForm::Flat),
         "error-openrouter" => Fault::Fails(after, ErrorForm::OpenRouter),
         "malformed" => Fault::Happens(after, Step::Malformed),
-        "comment" => Fault::Happens(after, Step::Comment("ka".to_owned())),
+        "comment" => Fault::Happens(after, Step::Comment),
         _ => return Err(format!("there is no directive `{name}`")),
     })
 }
@@ -299,8 +299,18 @@ fn positive(name: &str, value: &str) -> Result<NonZeroU32, String> {
     value.parse().map_err(|_| format!("`{name}` needs a number from 1, not `{value}`"))
 }
 
+/// A bare number would be read as seconds where milliseconds were meant.
 fn time(name: &str, value: &str) -> Result<Duration, String> {
-    parse_time(value).ok_or_else(|| format!("`{name}` needs a time such as `20ms` or `3s`, not `{value}`"))
+    let bare = value != "0" && value.bytes().all(|byte| byte.is_ascii_digit());
+    if bare { Err(no_time(name, value)) } else { seconds_or_time(name, value) }
+}
+
+fn seconds_or_time(name: &str, value: &str) -> Result<Duration, String> {
+    parse_time(value).ok_or_else(|| no_time(name, value))
+}
+
+fn no_time(name: &str, value: &str) -> String {
+    format!("`{name}` needs a time such as `20ms` or `3s`, not `{value}`")
 }
 
 fn wrong(why: &str) -> NoScript {

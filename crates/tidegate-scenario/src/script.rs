@@ -11,10 +11,10 @@
 //!           | reasoning 'text' | refusal 'text'      one event of hidden thinking; of a refusal
 //!           | role | norole                          the role-only first event, now; never by itself before the first text
 //!           | head                                   the answer's head now, instead of with the first event
-//!           | comment ['text'] | blank               a comment line (`: ka`); an empty line
+//!           | comment | blank                        a comment line (`: ka`); an empty line
 //!           | error 'text' | error-flat 'text' | error-openrouter 'text'    an error event inside the 200
 //!           | malformed                              an event that is no JSON
-//!           | finish ['reason'] | usage | done       the finishing event (`stop`), the usage event, `[DONE]`
+//!           | finish [reason] | usage | done         the finishing event, the usage event, `[DONE]`
 //!           | chunk 'members' | data 'text' | raw 'bytes'    an event of your own: JSON members, data line, bare bytes
 //!           | repeat N ( step* ) | N x ( step* ) | N x 'text'
 //!           | bytes N | burst [N] | lines lf|crlf|cr | stamp    how everything after it is written
@@ -30,7 +30,7 @@
 //!           | fixture name                           a recorded oddity; see [`fixtures`]
 //! ```
 //!
-//! Quoted text knows `\'`, `\"`, `\\`, `\n`, `\r`, `\t`, `\0`, `\xHH` and `\u{HEX}`.
+//! A reason is `stop` (when left out), `length`, `tool_calls`, `content_filter` or `function_call`. Quoted text knows `\'`, `\"`, `\\`, `\n`, `\r`, `\t`, `\0`, `\xHH` and `\u{HEX}`.
 
 mod display;
 pub mod fixtures;
@@ -100,8 +100,8 @@ pub enum Step {
     Data(String),
     /// These bytes of the body, as they are.
     Raw(Vec<u8>),
-    /// A comment line and the blank line after it.
-    Comment(String),
+    /// A comment line (`: ka`) and the blank line after it.
+    Comment,
     /// An empty line: between events of a stream, before the JSON of a whole answer.
     Blank,
     /// An event whose data is no JSON.
@@ -114,7 +114,7 @@ pub enum Step {
         text: String,
     },
     /// The finishing event with this reason.
-    Finish(String),
+    Finish(Finish),
     /// The usage event, asked for or not.
     Usage,
     /// The end marker of the dialect (`[DONE]`).
@@ -188,6 +188,21 @@ pub enum ErrorForm {
     OpenRouter,
 }
 
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// It had said everything.
+    Stop,
+    /// It was not allowed to say more.
+    Length,
+    /// It wants tools to be called.
+    ToolCalls,
+    /// The provider's filter stopped it.
+    ContentFilter,
+    /// It wants a function to be called, in the old form.
+    FunctionCall,
+}
+
 /// How bytes are grouped into writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
@@ -208,6 +223,23 @@ pub enum LineEnd {
     CrLf,
     /// `\r`
     Cr,
+}
+
+impl Finish {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Stop, Self::Length, Self::ToolCalls, Self::ContentFilter, Self::FunctionCall];
+
+    /// The word for it in scripts and in chat answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
+            Self::FunctionCall => "function_call",
+        }
+    }
 }
 
 impl Scenario {

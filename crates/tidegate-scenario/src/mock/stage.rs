@@ -16,6 +16,10 @@ use crate::script::{Ending, Status};
 /// keeps its pace and never catches up in a burst.
 const LATENESS: Duration = Duration::from_millis(10);
 
+/// Sent with every answer, as the provider sends them: some of it is for clients, some of it must stop at a gateway.
+const PROVIDER_HEADERS: &str = "openai-version: 2020-10-01\r\nopenai-processing-ms: 1\r\nx-ratelimit-limit-requests: 10000\r\n\
+    x-ratelimit-remaining-requests: 9999\r\nx-ratelimit-reset-requests: 6ms\r\nset-cookie: __cf_bm=mock; HttpOnly\r\n";
+
 /// What becomes of the connection after an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
@@ -78,7 +82,7 @@ impl<'p> Stage<'p> {
     /// Appends the head of a 200 whose length is not known, and notes it.
     pub(crate) fn open_head(&self, out: &mut Vec<u8>, content_type: &str) {
         let framing = http::framing_headers(self.framing());
-        let headers = format!("cache-control: no-cache\r\nx-request-id: {}\r\n{framing}", self.request_id());
+        let headers = format!("cache-control: no-cache\r\nx-request-id: {}\r\n{PROVIDER_HEADERS}{framing}", self.request_id());
         self.running.status(200);
         http::write_head(out, 200, content_type, &headers);
     }
@@ -86,7 +90,7 @@ impl<'p> Stage<'p> {
     /// Appends the head of an answer of `length` bytes, and notes it.
     pub(crate) fn whole_head(&self, out: &mut Vec<u8>, status: u16, content_type: &str, length: usize, headers: &str) {
         let connection = if self.after() == After::KeepAlive { "" } else { "connection: close\r\n" };
-        let headers = format!("content-length: {length}\r\nx-request-id: {}\r\n{connection}{headers}", self.request_id());
+        let headers = format!("content-length: {length}\r\nx-request-id: {}\r\n{PROVIDER_HEADERS}{connection}{headers}", self.request_id());
         self.running.status(status);
         http::write_head(out, status, content_type, &headers);
     }

@@ -5,7 +5,7 @@ use super::http::{self, Framing};
 use super::monotonic_nanos;
 use super::peer::PeerLeft;
 use super::stage::{After, Stage};
-use crate::script::{Beat, Ending, LineEnd, Script, Step, Write};
+use crate::script::{Beat, Ending, Finish, LineEnd, Script, Step, Write};
 use crate::words::word;
 
 /// Most bytes in one write.
@@ -84,7 +84,7 @@ impl<'p> Player<'p> {
             Step::Data(data) => {
                 self.bare(|out| data.split('\n').for_each(|line| http::push_fmt(out, format_args!("data: {line}\n"))), 1).await
             }
-            Step::Comment(text) => self.bare(|out| http::push_fmt(out, format_args!(": {text}\n")), 0).await,
+            Step::Comment => self.bare(|out| out.extend_from_slice(b": ka\n"), 0).await,
             Step::Blank => self.bare(|_| {}, 0).await,
             Step::Raw(bytes) => {
                 self.event.clear();
@@ -97,7 +97,7 @@ impl<'p> Player<'p> {
                 self.gather(1, 0).await
             }
             Step::Error { form, text } => self.say(Event::Error(*form, text)).await,
-            Step::Finish(reason) => self.say(Event::Finish(reason)).await,
+            Step::Finish(reason) => self.say(Event::Finish(*reason)).await,
             Step::Usage => self.say(Event::Usage).await,
             Step::Done => self.say(Event::Done).await,
             Step::Write(write) => {
@@ -126,7 +126,7 @@ impl<'p> Player<'p> {
         }
         match ending {
             Ending::End => {
-                self.say(Event::Finish("stop")).await?;
+                self.say(Event::Finish(Finish::Stop)).await?;
                 if self.voice.wants_usage() {
                     self.say(Event::Usage).await?;
                 }

@@ -4,7 +4,7 @@ use super::dialect::{Said, Voice, error_body};
 use super::http::{self, Framing};
 use super::peer::PeerLeft;
 use super::stage::{After, Stage};
-use crate::script::{Beat, Ending, Script, Status, Step, Write};
+use crate::script::{Beat, Ending, Finish, Script, Status, Step, Write};
 use crate::words::word;
 
 const JSON: &str = "application/json";
@@ -49,7 +49,7 @@ impl<'p> Player<'p> {
             Step::Reasoning(text) => self.said.say(|said| &mut said.reasoning, text),
             Step::Refusal(text) => self.said.say(|said| &mut said.refusal, text),
             Step::Chunk(members) => self.said.members.push(members),
-            Step::Finish(reason) => (self.said.finish, self.said.proved) = (Some(reason.as_str()), true),
+            Step::Finish(reason) => (self.said.finish, self.said.proved) = (Some(*reason), true),
             Step::Done => self.said.proved = true,
             Step::Malformed => self.fault = Some(Fault::Malformed),
             Step::Error { text, .. } => self.fault = Some(Fault::Error(text)),
@@ -58,7 +58,7 @@ impl<'p> Player<'p> {
             Step::Blank => return self.early(b"\n").await,
             Step::Raw(bytes) => return self.early(bytes).await,
             // A whole answer has its role and usage always, and neither comments nor lines nor events of its own.
-            Step::Role | Step::NoRole | Step::Usage | Step::Comment(_) | Step::Data(_) | Step::Lines(_) | Step::Stamp => {}
+            Step::Role | Step::NoRole | Step::Usage | Step::Comment | Step::Data(_) | Step::Lines(_) | Step::Stamp => {}
             // The walk has unrolled them.
             Step::Wait(_) | Step::Words { .. } | Step::Repeat { .. } => {}
         }
@@ -73,7 +73,7 @@ impl<'p> Player<'p> {
         }
         match ending {
             Ending::End => {
-                self.said.finish = self.said.finish.or(Some("stop"));
+                self.said.finish = self.said.finish.or(Some(Finish::Stop));
                 self.answer().await
             }
             Ending::Eof if self.said.proved || self.fault.is_some() => self.answer().await,

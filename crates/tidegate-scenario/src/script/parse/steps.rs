@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::super::{Ending, ErrorForm, Fixture, LineEnd, Status, Step, Write, fixtures};
+use super::super::{Ending, ErrorForm, Finish, Fixture, LineEnd, Status, Step, Write, fixtures};
 use super::{ParseError, Parser};
 
 /// Deepest nesting of repetitions.
@@ -39,13 +39,13 @@ impl Parser<'_> {
             "role" => Step::Role,
             "norole" => Step::NoRole,
             "head" => Step::Head,
-            "comment" => Step::Comment(self.optional_text("ka")?),
+            "comment" => Step::Comment,
             "blank" => Step::Blank,
             "error" => Step::Error { form: ErrorForm::Nested, text: self.text()? },
             "error-flat" => Step::Error { form: ErrorForm::Flat, text: self.text()? },
             "error-openrouter" => Step::Error { form: ErrorForm::OpenRouter, text: self.text()? },
             "malformed" => Step::Malformed,
-            "finish" => Step::Finish(self.optional_text("stop")?),
+            "finish" => Step::Finish(self.finish_reason()),
             "usage" => Step::Usage,
             "done" => Step::Done,
             "chunk" => Step::Chunk(self.text()?),
@@ -155,6 +155,10 @@ impl Parser<'_> {
         Fixture::named(name).ok_or_else(|| self.error_at(start, format!("the name of a fixture, one of {}", fixtures::names().join(", "))))
     }
 
+    fn finish_reason(&mut self) -> Finish {
+        Finish::ALL.into_iter().find(|reason| self.take_word(reason.as_str())).unwrap_or(Finish::Stop)
+    }
+
     fn line_end(&mut self) -> Result<LineEnd, ParseError> {
         [("lf", LineEnd::Lf), ("crlf", LineEnd::CrLf), ("cr", LineEnd::Cr)]
             .into_iter()
@@ -216,11 +220,6 @@ impl Parser<'_> {
         let length = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
         self.at += length;
         rest[..length].parse().map_err(|_| self.error_at(start, "a number"))
-    }
-
-    fn optional_text(&mut self, otherwise: &str) -> Result<String, ParseError> {
-        self.skip_space();
-        if self.rest().starts_with('\'') { self.text() } else { Ok(otherwise.to_owned()) }
     }
 
     fn text(&mut self) -> Result<String, ParseError> {
