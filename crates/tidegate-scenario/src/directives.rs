@@ -5,7 +5,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::script::{Ending, ErrorForm, Finish, Fixture, Script, Status, Step, Write, parse_time};
+use crate::script::{Ending, ErrorForm, Fixture, Script, Status, Step, Write, parse_time};
 
 /// The model that answers without any fault.
 pub const MODEL: &str = "mock";
@@ -237,7 +237,7 @@ impl Directives {
         if self.done && self.usage {
             return Ending::End;
         }
-        steps.push(Step::Finish(Finish::Stop));
+        steps.push(Step::Finish("stop".to_owned()));
         if self.done {
             steps.push(Step::Done);
         }

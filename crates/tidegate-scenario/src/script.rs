@@ -14,7 +14,7 @@
 //!           | comment | blank                        a comment line (`: ka`); an empty line
 //!           | error 'text' | error-flat 'text' | error-openrouter 'text'    an error event inside the 200
 //!           | malformed                              an event that is no JSON
-//!           | finish [reason] | usage | done         the finishing event, the usage event, `[DONE]`
+//!           | finish ['reason'] | usage | done       the finishing event (`stop`), the usage event, `[DONE]`
 //!           | chunk 'members' | data 'text' | raw 'bytes'    an event of your own: JSON members, data line, bare bytes
 //!           | repeat N ( step* ) | N x ( step* ) | N x 'text'
 //!           | bytes N | burst [N] | lines lf|crlf|cr | stamp    how everything after it is written
@@ -30,7 +30,7 @@
 //!           | fixture name                           a recorded oddity; see [`fixtures`]
 //! ```
 //!
-//! A reason is `stop` (when left out), `length`, `tool_calls`, `content_filter` or `function_call`. Quoted text knows `\'`, `\"`, `\\`, `\n`, `\r`, `\t`, `\0`, `\xHH` and `\u{HEX}`.
+//! Quoted text knows `\'`, `\"`, `\\`, `\n`, `\r`, `\t`, `\0`, `\xHH` and `\u{HEX}`.
 
 mod display;
 pub mod fixtures;
@@ -114,7 +114,7 @@ pub enum Step {
         text: String,
     },
     /// The finishing event with this reason.
-    Finish(Finish),
+    Finish(String),
     /// The usage event, asked for or not.
     Usage,
     /// The end marker of the dialect (`[DONE]`).
@@ -188,21 +188,6 @@ pub enum ErrorForm {
     OpenRouter,
 }
 
-/// Why a model stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Finish {
-    /// It had said everything.
-    Stop,
-    /// It was not allowed to say more.
-    Length,
-    /// It wants tools to be called.
-    ToolCalls,
-    /// The provider's filter stopped it.
-    ContentFilter,
-    /// It wants a function to be called, in the old form.
-    FunctionCall,
-}
-
 /// How bytes are grouped into writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
@@ -225,29 +210,23 @@ pub enum LineEnd {
     Cr,
 }
 
-impl Finish {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Stop, Self::Length, Self::ToolCalls, Self::ContentFilter, Self::FunctionCall];
-
-    /// The word for it in scripts and in chat answers.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Length => "length",
-            Self::ToolCalls => "tool_calls",
-            Self::ContentFilter => "content_filter",
-            Self::FunctionCall => "function_call",
-        }
-    }
-}
-
 impl Scenario {
     /// What the target `name` does with its `nth` request, counted from zero; `None` when there is no such target.
     #[must_use]
     pub fn script(&self, name: &str, nth: usize) -> Option<&Script> {
         let target = self.targets.iter().find(|target| target.name == name)?;
         target.scripts.get(nth).or(target.scripts.last())
+    }
+}
+
+impl Step {
+    /// A stream sends something by it.
+    pub(crate) fn sends(&self) -> bool {
+        match self {
+            Self::Wait(_) | Self::NoRole | Self::Write(_) | Self::Lines(_) | Self::Stamp => false,
+            Self::Repeat { steps, .. } => steps.iter().any(Self::sends),
+            _ => true,
+        }
     }
 }
 

@@ -51,8 +51,8 @@ fn a_fault_comes_after_so_many_words_and_a_gap() {
     check("mock:error-openrouter@0", expect!["error-openrouter 'the mock was told to fail' eof"]);
     check("mock:malformed@3", expect!["words 3 every 20ms 20ms malformed 20ms words 37 every 20ms end"]);
     check("mock:comment@3,words=3", expect!["words 3 every 20ms 20ms comment end"]);
-    check("mock:nodone,words=2", expect!["words 2 every 20ms finish eof"]);
-    check("mock:nousage,words=2", expect!["words 2 every 20ms finish done eof"]);
+    check("mock:nodone,words=2", expect!["words 2 every 20ms finish 'stop' eof"]);
+    check("mock:nousage,words=2", expect!["words 2 every 20ms finish 'stop' done eof"]);
 }
 
 #[test]

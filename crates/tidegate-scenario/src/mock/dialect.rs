@@ -10,7 +10,7 @@ pub(crate) mod chat;
 
 use serde_json::{Value, json};
 
-use crate::script::{ErrorForm, Finish, Status};
+use crate::script::{ErrorForm, Status};
 
 /// One event of an answer, free of any protocol.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ pub(crate) enum Event<'e> {
     /// JSON members of an event, chosen by the script.
     Members(&'e str),
     Error(ErrorForm, &'e str),
-    Finish(Finish),
+    Finish(&'e str),
     Usage,
     /// The protocol's end marker.
     Done,
@@ -37,7 +37,7 @@ pub(crate) struct Said<'s> {
     pub(crate) refusal: String,
     /// JSON members of the events that the script chose itself.
     pub(crate) members: Vec<&'s str>,
-    pub(crate) finish: Option<Finish>,
+    pub(crate) finish: Option<&'s str>,
     /// It was said that the answer is whole: by a finishing event or an end marker.
     pub(crate) proved: bool,
     /// Texts, reasoning and refusals: what the mock counts as tokens.

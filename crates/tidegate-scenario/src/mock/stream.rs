@@ -5,7 +5,7 @@ use super::http::{self, Framing};
 use super::monotonic_nanos;
 use super::peer::PeerLeft;
 use super::stage::{After, Stage};
-use crate::script::{Beat, Ending, Finish, LineEnd, Script, Step, Write};
+use crate::script::{Beat, Ending, LineEnd, Script, Step, Write};
 use crate::words::word;
 
 /// Most bytes in one write.
@@ -97,7 +97,7 @@ impl<'p> Player<'p> {
                 self.gather(1, 0).await
             }
             Step::Error { form, text } => self.say(Event::Error(*form, text)).await,
-            Step::Finish(reason) => self.say(Event::Finish(*reason)).await,
+            Step::Finish(reason) => self.say(Event::Finish(reason)).await,
             Step::Usage => self.say(Event::Usage).await,
             Step::Done => self.say(Event::Done).await,
             Step::Write(write) => {
@@ -126,7 +126,7 @@ impl<'p> Player<'p> {
         }
         match ending {
             Ending::End => {
-                self.say(Event::Finish(Finish::Stop)).await?;
+                self.say(Event::Finish("stop")).await?;
                 if self.voice.wants_usage() {
                     self.say(Event::Usage).await?;
                 }

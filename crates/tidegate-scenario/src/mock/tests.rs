@@ -236,6 +236,7 @@ mod whole_answers {
         assert_eq!((cut.status, cut.end), (200, End::Reset));
         let nothing = whole("20ms cut").await;
         assert_eq!((nothing.status, nothing.end), (0, End::Reset));
+        assert_eq!(whole("role cut").await.status, 200);
         let half = whole("'hel' half").await;
         assert!(half.end == End::Framed && serde_json::from_slice::<Value>(&half.body).is_err());
         let malformed = whole("malformed 'hel' end").await;
@@ -245,6 +246,18 @@ mod whole_answers {
         assert_eq!(whole("1ms status 503").await.status, 503);
         assert_eq!(whole("refuse").await.end, End::Closed);
         assert_eq!(whole("'hel' finish").await.json()["choices"][0]["message"]["content"], "hel");
+    }
+
+    #[tokio::test]
+    async fn a_stall_after_text_comes_in_the_middle_of_the_body_and_before_text_instead_of_the_head() {
+        for (script, status) in [("'hel' stall", 200), ("20ms role stall", 0)] {
+            let mock = scripted(&format!("a: {script}")).await;
+            let mut client = Client::connect(&mock).await;
+            client.send_only("a", false).await;
+            let waited = tokio::time::timeout(Duration::from_millis(100), client.answer()).await;
+            assert!(waited.is_err(), "{script}: {waited:?}");
+            assert_eq!(mock.journal().entries()[0].status, status, "{script}");
+        }
     }
 
     #[tokio::test]

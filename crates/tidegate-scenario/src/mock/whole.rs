@@ -4,18 +4,19 @@ use super::dialect::{Said, Voice, error_body};
 use super::http::{self, Framing};
 use super::peer::PeerLeft;
 use super::stage::{After, Stage};
-use crate::script::{Beat, Ending, Finish, Script, Status, Step, Write};
+use crate::script::{Beat, Ending, Script, Status, Step, Write};
 use crate::words::word;
 
 const JSON: &str = "application/json";
 
 /// Plays `script` to its end.
 pub(crate) async fn play(stage: Stage<'_>, voice: &dyn Voice, script: &Script) -> Result<After, PeerLeft> {
-    let mut player = Player { stage, voice, said: Said::default(), fault: None, head_sent: false, write: None };
+    let mut player = Player { stage, voice, said: Said::default(), fault: None, begun: false, head_sent: false, write: None };
     for beat in script.walk() {
         match beat {
             Beat::Wait(time) => player.stage.wait(time).await?,
             Beat::Word(n) => {
+                player.begun = true;
                 player.said.tokens += 1;
                 player.said.text.push_str(word(n));
             }
@@ -31,6 +32,8 @@ struct Player<'p> {
     voice: &'p dyn Voice,
     said: Said<'p>,
     fault: Option<Fault<'p>>,
+    /// A stream would have sent something by now, so that a fault breaks an answer instead of preventing it.
+    begun: bool,
     /// The head went out early, so the body's length is not announced.
     head_sent: bool,
     write: Option<Write>,
@@ -44,12 +47,13 @@ enum Fault<'p> {
 
 impl<'p> Player<'p> {
     async fn step(&mut self, step: &'p Step) -> Result<(), PeerLeft> {
+        self.begun |= step.sends();
         match step {
             Step::Text(text) => self.said.say(|said| &mut said.text, text),
             Step::Reasoning(text) => self.said.say(|said| &mut said.reasoning, text),
             Step::Refusal(text) => self.said.say(|said| &mut said.refusal, text),
             Step::Chunk(members) => self.said.members.push(members),
-            Step::Finish(reason) => (self.said.finish, self.said.proved) = (Some(*reason), true),
+            Step::Finish(reason) => (self.said.finish, self.said.proved) = (Some(reason.as_str()), true),
             Step::Done => self.said.proved = true,
             Step::Malformed => self.fault = Some(Fault::Malformed),
             Step::Error { text, .. } => self.fault = Some(Fault::Error(text)),
@@ -73,20 +77,29 @@ impl<'p> Player<'p> {
         }
         match ending {
             Ending::End => {
-                self.said.finish = self.said.finish.or(Some(Finish::Stop));
+                self.said.finish = self.said.finish.or(Some("stop"));
                 self.answer().await
             }
             Ending::Eof if self.said.proved || self.fault.is_some() => self.answer().await,
-            Ending::Eof => self.broken(After::Close).await,
+            Ending::Eof => {
+                self.break_off().await?;
+                Ok(After::Close)
+            }
             Ending::Half => {
                 let body = self.voice.whole(&self.said);
                 self.body(200, &body[..body.len() / 2]).await
             }
-            Ending::Stall => Err(self.stage.stall().await),
-            Ending::Cut if self.said.tokens == 0 && !self.head_sent => Ok(After::Reset),
+            Ending::Stall => {
+                if self.said.tokens > 0 {
+                    self.break_off().await?;
+                }
+                Err(self.stage.stall().await)
+            }
+            Ending::Cut if !self.begun => Ok(After::Reset),
             // An HTTP answer of its own after the head cannot be sent any more: the transport breaks.
             Ending::Cut | Ending::Refuse | Ending::Status(_) | Ending::Answer { .. } | Ending::Fixture(_) => {
-                self.broken(After::Reset).await
+                self.break_off().await?;
+                Ok(After::Reset)
             }
         }
     }
@@ -100,8 +113,8 @@ impl<'p> Player<'p> {
             }
             Some(Fault::Malformed) => {
                 let mut body = self.voice.whole(&self.said);
-                body.truncate(body.len() / 2);
-                body.extend_from_slice(b"}}");
+                // Wrong wherever a reader stops, not merely too short.
+                body.insert(1, b',');
                 self.body(200, &body).await
             }
             Some(Fault::Error(text)) => {
@@ -133,8 +146,8 @@ impl<'p> Player<'p> {
         Ok(if self.head_sent && framing == Framing::UntilClose { After::Close } else { self.stage.after() })
     }
 
-    /// Sends half of what was said in the framing of the whole, and lets the connection end like that.
-    async fn broken(mut self, after: After) -> Result<After, PeerLeft> {
+    /// Sends half of what was said, in the framing of the whole.
+    async fn break_off(&mut self) -> Result<(), PeerLeft> {
         let body = self.voice.whole(&self.said);
         let mut out = Vec::with_capacity(body.len() + 256);
         let half = &body[..body.len() / 2];
@@ -144,8 +157,7 @@ impl<'p> Player<'p> {
             self.stage.whole_head(&mut out, 200, JSON, body.len(), "");
             out.extend_from_slice(half);
         }
-        self.stage.send(&out, 0, 0).await?;
-        Ok(after)
+        self.stage.send(&out, 0, 0).await
     }
 
     /// Sends a part of the body before the answer is ready, the head before it.

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use super::{Ending, ErrorForm, Finish, LineEnd, Scenario, Script, Status, Step, Target, Write};
+use super::{Ending, ErrorForm, LineEnd, Scenario, Script, Status, Step, Target, Write};
 
 impl Display for Scenario {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -45,8 +45,7 @@ impl Display for Step {
             Self::Blank => f.write_str("blank"),
             Self::Malformed => f.write_str("malformed"),
             Self::Error { form, text } => write!(f, "{form} {}", Text(text)),
-            Self::Finish(Finish::Stop) => f.write_str("finish"),
-            Self::Finish(reason) => write!(f, "finish {}", reason.as_str()),
+            Self::Finish(reason) => write!(f, "finish {}", Text(reason)),
             Self::Usage => f.write_str("usage"),
             Self::Done => f.write_str("done"),
             Self::Repeat { times, steps } => {

@@ -89,14 +89,14 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         r#"chunk '"choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"tide","arguments":""}}]},"finish_reason":null}]'
         chunk '"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\\"port\\":"}}]},"finish_reason":null}]'
         chunk '"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"\\"Brest\\"}"}}]},"finish_reason":null}]'
-        finish tool_calls usage done"#,
+        finish 'tool_calls' usage done"#,
     ),
     (
         "tools-parallel",
         "two tool calls, the second one whole in one event",
         r#"chunk '"choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"tide","arguments":"{}"}}]},"finish_reason":null}]'
         chunk '"choices":[{"index":0,"delta":{"tool_calls":[{"index":1,"id":"call_2","type":"function","function":{"name":"wind","arguments":"{}"}}]},"finish_reason":null}]'
-        finish tool_calls usage done"#,
+        finish 'tool_calls' usage done"#,
     ),
     ("usage", "the usage event, asked for or not", "'hel' 'lo' finish usage done"),
     (

@@ -181,14 +181,3 @@ impl Ending {
         matches!(self, Self::Refuse | Self::Status(_) | Self::Answer { .. })
     }
 }
-
-impl Step {
-    /// Something leaves for the peer.
-    fn sends(&self) -> bool {
-        match self {
-            Self::Wait(_) | Self::NoRole | Self::Write(_) | Self::Lines(_) | Self::Stamp => false,
-            Self::Repeat { steps, .. } => steps.iter().any(Self::sends),
-            _ => true,
-        }
-    }
-}

@@ -115,8 +115,8 @@ impl Voice for Chat {
                 push_fmt(out, format_args!(r#""choices":[{{"index":{choice},"delta":{delta},"logprobs":null,"finish_reason":null}}]"#));
             }),
             Event::Finish(reason) => self.chunk(moment.stamp, out, |out| {
-                let reason = reason.as_str();
-                push_fmt(out, format_args!(r#""choices":[{{"index":{choice},"delta":{{}},"logprobs":null,"finish_reason":"{reason}"}}]"#));
+                let reason = Value::from(*reason);
+                push_fmt(out, format_args!(r#""choices":[{{"index":{choice},"delta":{{}},"logprobs":null,"finish_reason":{reason}}}]"#));
             }),
             Event::Usage => {
                 // The one event without `usage: null`.

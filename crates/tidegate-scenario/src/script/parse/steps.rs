@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use super::super::{Ending, ErrorForm, Finish, Fixture, LineEnd, Status, Step, Write, fixtures};
+use super::super::{Ending, ErrorForm, Fixture, LineEnd, Status, Step, Write, fixtures};
 use super::{ParseError, Parser};
 
 /// Deepest nesting of repetitions.
@@ -45,7 +45,7 @@ impl Parser<'_> {
             "error-flat" => Step::Error { form: ErrorForm::Flat, text: self.text()? },
             "error-openrouter" => Step::Error { form: ErrorForm::OpenRouter, text: self.text()? },
             "malformed" => Step::Malformed,
-            "finish" => Step::Finish(self.finish_reason()),
+            "finish" => Step::Finish(self.finish_reason()?),
             "usage" => Step::Usage,
             "done" => Step::Done,
             "chunk" => Step::Chunk(self.text()?),
@@ -155,8 +155,9 @@ impl Parser<'_> {
         Fixture::named(name).ok_or_else(|| self.error_at(start, format!("the name of a fixture, one of {}", fixtures::names().join(", "))))
     }
 
-    fn finish_reason(&mut self) -> Finish {
-        Finish::ALL.into_iter().find(|reason| self.take_word(reason.as_str())).unwrap_or(Finish::Stop)
+    fn finish_reason(&mut self) -> Result<String, ParseError> {
+        self.skip_space();
+        if self.rest().starts_with('\'') { self.text() } else { Ok("stop".to_owned()) }
     }
 
     fn line_end(&mut self) -> Result<LineEnd, ParseError> {

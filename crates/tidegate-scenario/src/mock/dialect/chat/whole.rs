@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::{Chat, Said};
-use crate::script::Finish;
 
 /// The body of the whole answer: what was said, and the script's own chunks folded into it the way an SDK folds them.
 pub(super) fn body(chat: &Chat, said: &Said<'_>) -> Vec<u8> {
@@ -27,7 +26,7 @@ fn choice(index: u32, said: &Said<'_>) -> Value {
     if !said.reasoning.is_empty() {
         message["reasoning_content"] = Value::from(said.reasoning.as_str());
     }
-    json!({"index": index, "message": message, "logprobs": null, "finish_reason": said.finish.map(Finish::as_str)})
+    json!({"index": index, "message": message, "logprobs": null, "finish_reason": said.finish})
 }
 
 /// Adds a chunk to the answer. Choices are found by their index, everything else replaces what was there.
