@@ -91,3 +91,20 @@ fn a_name_of_another_model_is_not_found() {
         ]]
     });
 }
+
+#[test]
+fn the_page_about_the_mock_knows_every_directive_and_every_fixture() {
+    let page = include_str!("../../../../docs/mock.md");
+    let directives = LIST.iter().map(|(directive, _)| *directive);
+    for name in directives.chain(crate::script::fixtures::names()) {
+        assert!(page.contains(&format!("| `{name}` |")), "docs/mock.md has no row for `{name}`");
+    }
+}
+
+#[test]
+fn every_directive_of_the_list_makes_a_script() {
+    for (directive, _) in LIST {
+        let status = if matches!(*directive, "code=server_is_overloaded" | "retry-after=2") { "status=503," } else { "" };
+        assert!(script(&format!("mock:{status}{directive}")).is_ok(), "{directive}");
+    }
+}
