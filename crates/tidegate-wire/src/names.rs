@@ -129,7 +129,6 @@ pub mod chat {
     pub const REASONING: &str = "reasoning";
     /// Thinking in the form of Anthropic, DeepSeek and Gemini's compatible servers.
     pub const THINKING: &str = "thinking";
-
     /// The lane that is paid for; `flex` is slow.
     pub const SERVICE_TIER: &str = "service_tier";
 
@@ -147,6 +146,12 @@ pub mod chat {
     pub const LOGPROBS: &str = "logprobs";
     /// Who speaks.
     pub const ROLE: &str = "role";
+    /// The role of an answer.
+    pub const ASSISTANT: &str = "assistant";
+    /// What is said.
+    pub const CONTENT: &str = "content";
+    /// A tool call's function.
+    pub const FUNCTION: &str = "function";
     /// Calls of tools, each with its own index in a stream.
     pub const TOOL_CALLS: &str = "tool_calls";
     /// An object's identity: of the answer, of a tool call, of an audio answer.
@@ -164,24 +169,7 @@ pub mod chat {
     /// [`OBJECT`] of a whole answer.
     pub const COMPLETION: &str = "chat.completion";
     /// [`OBJECT`] of a chunk.
-    pub const CHUNK: &str = "chat.completion.chunk";
-
-    /// What was used.
-    pub const USAGE: &str = "usage";
-    /// Tokens of the prompt, cached ones included.
-    pub const PROMPT_TOKENS: &str = "prompt_tokens";
-    /// Tokens of the answer, reasoning included.
-    pub const COMPLETION_TOKENS: &str = "completion_tokens";
-    /// More about the prompt's tokens.
-    pub const PROMPT_TOKENS_DETAILS: &str = "prompt_tokens_details";
-    /// More about the answer's tokens.
-    pub const COMPLETION_TOKENS_DETAILS: &str = "completion_tokens_details";
-    /// In the prompt's details: tokens from the provider's cache.
-    pub const CACHED_TOKENS: &str = "cached_tokens";
-    /// DeepSeek's name for the same, beside the totals.
-    pub const PROMPT_CACHE_HIT_TOKENS: &str = "prompt_cache_hit_tokens";
-    /// In the answer's details: tokens of hidden reasoning.
-    pub const REASONING_TOKENS: &str = "reasoning_tokens";
+    pub const COMPLETION_CHUNK: &str = "chat.completion.chunk";
 
     /// An error, at an answer's or a chunk's top level; also [`TYPE`], [`OBJECT`] or the event type of some servers' flat errors.
     pub const ERROR: &str = "error";
@@ -192,8 +180,50 @@ pub mod chat {
 
     /// [`OBJECT`] of a list.
     pub const LIST: &str = "list";
-    /// A list's entries.
-    pub const DATA: &str = "data";
-    /// Who made a model.
-    pub const OWNED_BY: &str = "owned_by";
+}
+
+/// Codes and types of errors in OpenAI Chat Completions (OpenAI's guide to errors; other servers where named), and where servers put them.
+/// Compared without regard to case.
+pub mod chat_errors {
+    /// The content was refused (OpenAI, Azure; Tidegate).
+    pub const CONTENT: &[&str] = &["content_filter", "content_policy_violation", "content_blocked"];
+    /// The gateway's own account or key is to blame: waiting does not help (OpenAI).
+    pub const CREDENTIALS: &[&str] = &[
+        "invalid_api_key",
+        "authentication_error",
+        "invalid_authentication",
+        "permission_error",
+        "account_deactivated",
+        "ip_not_authorized",
+        "unsupported_country_region_territory",
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "billing_not_active",
+        "billing_hard_limit_reached",
+        "billing_error",
+    ];
+    /// Too many requests or tokens: waiting helps (OpenAI; `rate_limited` of Tidegate and Mistral).
+    pub const RATE: &[&str] = &[
+        "rate_limit_exceeded",
+        "rate_limit_error",
+        "rate_limited",
+        "too_many_requests",
+        "requests",
+        "tokens",
+        "slow_down",
+        "resource_unavailable",
+        "resource_exhausted",
+    ];
+    /// The request is to blame (OpenAI).
+    pub const REQUEST: &[&str] =
+        &["context_length_exceeded", "string_above_max_length", "unsupported_parameter", "unsupported_value", "model_not_found", "bad_request"];
+    /// So do all codes that begin with this, such as `invalid_value` and the type `invalid_request_error` (OpenAI).
+    pub const REQUEST_PREFIX: &str = "invalid_";
+
+    /// FastAPI's member for a reason: text, or a list of findings.
+    pub const DETAIL: &str = "detail";
+    /// In that list, as a JSON pointer: the first finding's text.
+    pub const FIRST_DETAIL: &str = "/0/msg";
+    /// In an error, as a JSON pointer: why a moderation refused (OpenRouter).
+    pub const MODERATION_REASONS: &str = "/metadata/reasons";
 }

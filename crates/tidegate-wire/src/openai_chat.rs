@@ -1,15 +1,24 @@
-//! OpenAI Chat Completions, and the many servers that speak it.
+//! OpenAI Chat Completions, and the many servers that speak it (protocols.md, section 2).
+
+mod request;
+
+mod chunk;
+mod whole;
+
+mod answer;
+mod usage;
 
 mod assemble;
-mod chunk;
+mod merge;
+
 mod error;
 mod models;
-mod request;
-mod whole;
+mod provider_error;
 
 pub use assemble::Assembler;
 pub use chunk::ChatReader;
-pub use error::{AttemptSummary, ErrorContext, ProviderError, done_event, error_body, error_event, read_error};
+pub use error::{AttemptSummary, ErrorContext, done_event, error_body, error_event};
 pub use models::models_body;
+pub use provider_error::{ProviderError, read_error, read_event as read_error_event};
 pub use request::{ChatRequest, RequestFault};
 pub use whole::read_whole;
