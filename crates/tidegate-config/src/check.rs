@@ -7,7 +7,7 @@ use serde_json::Value as Schema;
 use crate::errors::{Fault, Faults};
 use crate::path::KeyPath;
 use crate::schema;
-use crate::text::Form;
+use crate::text::{Form, Refusal};
 use crate::tree::{Node, Origin, Value};
 use crate::unavailable;
 
@@ -15,6 +15,9 @@ use crate::unavailable;
 pub(crate) fn check(root: &mut Node, faults: &mut Faults) {
     Check { faults }.table(root, schema::root(), &KeyPath::default());
 }
+
+/// What to write where a count belongs.
+const COUNT: &str = "write a whole number from 1 to 4294967295";
 
 struct Check<'a> {
     faults: &'a mut Faults,
@@ -45,7 +48,9 @@ impl Check<'_> {
             Some("object") => self.table(node, schema, path),
             Some("array") => self.list(node, schema, path),
             Some("integer") => self.integer(node, path),
-            Some("boolean") => matches!(node.value, Value::Boolean(_)) || self.wrong_type(node, "true or false", path),
+            Some("boolean") => {
+                matches!(node.value, Value::Boolean(_)) || self.wrong_type(node, "is neither true nor false", "write true or false", path)
+            }
             _ => self.text(node, schema, path),
         }
     }
@@ -54,7 +59,7 @@ impl Check<'_> {
         let Value::Table(table) = &mut node.value else {
             // Whatever stands where a table belongs may be a secret that slipped.
             self.faults.hide(node);
-            return self.wrong_type(node, "a table of settings", path);
+            return self.wrong_type(node, "is no table of settings", format!("write [{path}] and the settings beneath it"), path);
         };
         let others = &schema["additionalProperties"];
         let known: Vec<&str> = schema::members(schema).map(|(name, _)| name).collect();
@@ -91,7 +96,7 @@ impl Check<'_> {
     fn list(&mut self, node: &mut Node, schema: &Schema, path: &KeyPath) -> bool {
         let Value::List(list) = &mut node.value else {
             self.faults.hide(node);
-            return self.wrong_type(node, "a list", path);
+            return self.wrong_type(node, "is no list", "write a list in brackets", path);
         };
         let mut n = 0;
         list.retain_mut(|item| {
@@ -106,10 +111,10 @@ impl Check<'_> {
             Value::Integer(number) if (1..=i128::from(u32::MAX)).contains(&number) => return true,
             Value::Integer(number) if number < 1 => "is not above zero",
             Value::Integer(_) => "is too large",
-            _ => return self.wrong_type(node, "a whole number", path),
+            _ => return self.wrong_type(node, "is no whole number", COUNT, path),
         };
         let problem = format!("{} {problem}", self.faults.written(node));
-        self.faults.add(Fault::new(path.clone(), node.at.clone(), problem).remedy("write a whole number from 1 to 4294967295"));
+        self.faults.add(Fault::new(path.clone(), node.at.clone(), problem).remedy(COUNT));
         false
     }
 
@@ -117,7 +122,7 @@ impl Check<'_> {
         let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
         let remedy = format!("write {}", one_of(&names));
         let Value::Text(text) = &node.value else {
-            return self.wrong_type(node, &one_of(&names), path);
+            return self.wrong_type(node, "is no text", remedy, path);
         };
         if names.contains(&text.as_str()) {
             return true;
@@ -130,31 +135,34 @@ impl Check<'_> {
     fn text(&mut self, node: &Node, schema: &Schema, path: &KeyPath) -> bool {
         let form = schema::form(schema);
         let Value::Text(text) = &node.value else {
-            let example = form.map(|form| format!(" such as {}", form.example())).unwrap_or_default();
-            return self.wrong_type(node, &format!("a text in quotes{example}"), path);
+            let example = form.map(|form| format!(", such as {}", form.example())).unwrap_or_default();
+            return self.wrong_type(node, "is no text", format!("write a text in quotes{example}"), path);
         };
         let refusal = match form {
             Some(form) => form.check(text).err(),
-            None if schema["minLength"] == 1 && text.is_empty() => Some(crate::text::Refusal::new("is empty", "write a text, or leave the setting out")),
+            None if schema["minLength"] == 1 && text.is_empty() => Some(Refusal::new("is empty", "write a text, or leave the setting out")),
             None => None,
         };
         let Some(refusal) = refusal else { return true };
-        // An address with credentials is as secret as a key.
-        if form == Some(Form::Url) && text.contains('@') {
+        // Credentials and queries of an address are as secret as a key.
+        let address = text.split_once("://").map_or(text.as_str(), |(_, rest)| rest);
+        if form == Some(Form::Url) && address.contains(['@', ':', '?', '#']) {
             self.faults.hide(node);
         }
-        let written = if self.faults.hides(node) { "the value".to_owned() } else { self.faults.written(node) };
-        let fault = Fault::new(path.clone(), node.at.clone(), format!("{written} {}", refusal.problem));
+        let fault = Fault::new(path.clone(), node.at.clone(), format!("{} {}", self.shown(node), refusal.problem));
         self.faults.add(fault.remedy(refusal.remedy));
         false
     }
 
-    fn wrong_type(&mut self, node: &Node, wanted: &str, path: &KeyPath) -> bool {
-        let written = self.faults.written(node);
-        let problem = if self.faults.hides(node) { format!("the value is {}", node.what()) } else { format!("{written} is {}", node.what()) };
-        let fault = Fault::new(path.clone(), node.at.clone(), problem);
-        self.faults.add(fault.remedy(format!("write {wanted}")));
+    fn wrong_type(&mut self, node: &Node, problem: &str, remedy: impl Into<String>, path: &KeyPath) -> bool {
+        let problem = format!("{} {problem}", self.shown(node));
+        self.faults.add(Fault::new(path.clone(), node.at.clone(), problem).remedy(remedy.into()));
         false
+    }
+
+    /// The value as it was written, unless it is a secret.
+    fn shown(&self, node: &Node) -> String {
+        if self.faults.hides(node) { "the value".to_owned() } else { self.faults.written(node) }
     }
 }
 
@@ -188,7 +196,8 @@ pub(crate) fn did_you_mean(name: &str, known: &[&str]) -> String {
     let closest = known.iter().map(|candidate| (distance(&name.to_lowercase(), candidate), candidate)).min();
     match closest {
         Some((distance, candidate)) if distance * 3 <= candidate.len().max(3) => format!("did you mean {candidate:?}?"),
-        _ => format!("write {}", one_of(known)),
+        Some(_) => format!("write {}", one_of(known)),
+        None => "remove it".to_owned(),
     }
 }
 

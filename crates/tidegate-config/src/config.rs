@@ -304,6 +304,11 @@ impl Timing {
         self.over(base)
     }
 
+    /// Whether the profile is all there is.
+    pub(crate) fn sets_nothing(&self) -> bool {
+        [self.connect, self.first_byte, self.idle, self.total].iter().all(Option::is_none)
+    }
+
     /// `base` with the single members set over it.
     pub(crate) fn over(&self, base: TimeoutProfile) -> TimeoutProfile {
         TimeoutProfile {

@@ -54,10 +54,12 @@ impl ConfigErrors {
                 });
                 title.element(snippet.annotations(context))
             }
-            (Origin::Environment(name), _) => {
-                title.element(Level::NOTE.message(format!("set by the environment variable {name}"))).element(Level::HELP.message(fault.remedy.as_ref()))
+            (Origin::Environment(name), _) => title
+                .element(Level::NOTE.message(format!("set by the environment variable {name}")))
+                .element(Level::HELP.message(fault.remedy.as_ref())),
+            (Origin::Flag(name), _) => {
+                title.element(Level::NOTE.message(format!("set by {name}"))).element(Level::HELP.message(fault.remedy.as_ref()))
             }
-            (Origin::Flag(name), _) => title.element(Level::NOTE.message(format!("set by {name}"))).element(Level::HELP.message(fault.remedy.as_ref())),
             (Origin::BuiltIn | Origin::File(_), _) => title.element(Level::HELP.message(fault.remedy.as_ref())),
         }
     }
@@ -94,12 +96,14 @@ pub(crate) struct Fault {
     remedy: Cow<'static, str>,
     /// A second place that the problem is about.
     context: Option<(Origin, String)>,
+    /// The name at the end of the path is wrong; what stands beneath it can be judged all the same.
+    of_name: bool,
 }
 
 impl Fault {
-    /// At `path`, written at `at`; `problem` continues the path and a colon.
+    /// At `path`, written at `at`; `problem` stands after the path.
     pub(crate) fn new(path: KeyPath, at: Origin, problem: impl Into<Cow<'static, str>>) -> Self {
-        Self { path, at, problem: problem.into(), remedy: Cow::Borrowed(""), context: None }
+        Self { path, at, problem: problem.into(), remedy: Cow::Borrowed(""), context: None, of_name: false }
     }
 
     /// The TOML itself is wrong.
@@ -112,6 +116,11 @@ impl Fault {
         Self { remedy: remedy.into(), ..self }
     }
 
+    /// Only the name is wrong.
+    pub(crate) fn of_name(self) -> Self {
+        Self { of_name: true, ..self }
+    }
+
     /// Also points at `at`.
     pub(crate) fn context(self, at: Origin, label: impl Into<String>) -> Self {
         Self { context: Some((at, label.into())), ..self }
@@ -121,6 +130,8 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.path.names().next() {
+            // "server.x is missing", but "server.x: the list is empty".
+            Some(_) if self.problem.starts_with("is ") => write!(f, "{} {}", self.path, self.problem),
             Some(_) => write!(f, "{}: {}", self.path, self.problem),
             None => f.write_str(&self.problem),
         }
@@ -149,9 +160,9 @@ impl Faults {
         self.list.push(fault);
     }
 
-    /// Adds a fault that follows from the settings at `about`, unless one of them is faulty itself: then it is only a consequence.
+    /// Adds a fault that follows from the settings at `about`, unless one of them, or what is above or beneath it, is faulty itself: then it is only a consequence.
     pub(crate) fn add_about(&mut self, fault: Fault, about: &[&KeyPath]) {
-        if !self.list.iter().any(|known| about.iter().any(|path| known.path.touches(path)) || known.path.touches(&fault.path)) {
+        if !about.iter().any(|path| self.touches(path)) {
             self.list.push(fault);
         }
     }
@@ -181,7 +192,21 @@ impl Faults {
 
     /// Whether `node` may not be repeated in a message. A reference to the environment is shown in the drawing, its value nowhere.
     pub(crate) fn hides(&self, node: &Node) -> bool {
-        self.hidden.contains(&node.at)
+        match &node.value {
+            Value::List(list) => list.iter().any(|item| self.hides(item)),
+            Value::Table(table) => table.values().any(|entry| self.hides(&entry.node)),
+            _ => self.hidden.contains(&node.at),
+        }
+    }
+
+    /// Whether the setting at `path`, or one above or beneath it, is faulty.
+    pub(crate) fn touches(&self, path: &KeyPath) -> bool {
+        self.list.iter().any(|fault| !fault.of_name && fault.path.touches(path))
+    }
+
+    /// Whether a setting exactly at or above `path` is faulty, and so left the tree.
+    pub(crate) fn dropped(&self, path: &KeyPath) -> bool {
+        self.list.iter().any(|fault| !fault.of_name && fault.path.is_at_or_above(path))
     }
 
     /// All that was found, to be drawn over the file called `name`.
@@ -195,7 +220,11 @@ impl Faults {
             Origin::File(span) if !mask::is_reference(self.source.get(span.clone()).unwrap_or_default()) => Some(span.clone()),
             _ => None,
         });
-        let masked = if broken { mask::suspicious_lines(&self.source) } else { mask::spans(&self.source, spans) };
+        let masked = if broken {
+            mask::suspicious_lines(&self.source)
+        } else {
+            mask::spans(&self.source, spans.chain(mask::comments(&self.source)))
+        };
         ConfigErrors { faults: self.list, file: name.map(|name| SourceFile { name: name.to_owned(), masked }) }
     }
 }

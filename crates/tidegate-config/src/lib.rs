@@ -12,27 +12,27 @@ mod config;
 pub mod defaults;
 mod profiles;
 
-mod load;
-mod tree;
-mod path;
-mod overlay;
 mod builtin;
 mod check;
-mod unavailable;
-mod resolve;
 mod errors;
+mod load;
 mod mask;
+mod overlay;
+mod path;
+mod resolve;
+mod tree;
+mod unavailable;
 
 mod file;
-mod text;
-mod schema;
 mod reference;
-mod show;
 mod reload;
+mod schema;
+mod show;
+mod text;
 
 pub use config::{
-    Config, Http2, Ledger, Log, LogFormat, LogLevel, Model, Models, OnDisconnect, OnMalformed, Profiles, Provider, ProviderKind, Route, Server,
-    Timing,
+    Config, Http2, Ledger, Log, LogFormat, LogLevel, Model, Models, OnDisconnect, OnMalformed, Profiles, Provider, ProviderKind, Route,
+    Server, Timing,
 };
 pub use errors::ConfigErrors;
 pub use load::{DEFAULT_FILE, FILE_VARIABLE, FileSource, Flag, Loaded, Sources};

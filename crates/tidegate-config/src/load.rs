@@ -16,7 +16,9 @@ pub const DEFAULT_FILE: &str = "tidegate.toml";
 pub const FILE_VARIABLE: &str = "TIDEGATE_CONFIG";
 
 /// Where settings are looked for. Later ones win: file, environment, flags.
-#[derive(Debug, Clone, Default)]
+///
+/// It holds the whole environment, and so has no `Debug` form.
+#[derive(Clone, Default)]
 pub struct Sources {
     /// The file.
     pub file: FileSource,
@@ -43,7 +45,7 @@ impl Sources {
 }
 
 /// Which configuration file is read.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub enum FileSource {
     /// The one that `TIDEGATE_CONFIG` names, else `./tidegate.toml` where it exists, else none.
     #[default]
@@ -116,7 +118,10 @@ fn load(source: &str, sources: &Sources, faults: &mut Faults) -> Option<Loaded> 
     check::check(&mut root, faults);
     let Ok(mirror) = serde_json::from_value::<File>(root.to_json()) else {
         // The check lets nothing through that the mirror refuses (a property test says so). The error is not told: it may quote a secret.
-        faults.add(Fault::new(KeyPath::default(), Origin::BuiltIn, "the configuration passed its check and cannot be read").remedy("please report this"));
+        faults.add(
+            Fault::new(KeyPath::default(), Origin::BuiltIn, "the configuration passed its check and cannot be read")
+                .remedy("please report this"),
+        );
         return None;
     };
     let config = resolve::resolve(&mirror, &root, faults);
@@ -129,7 +134,9 @@ fn read(path: &Path) -> Result<(Option<PathBuf>, Option<String>), ConfigErrors> 
     let refuse = |why: String| {
         let mut faults = Faults::default();
         let problem = format!("cannot read the configuration file {}: {why}", path.display());
-        faults.add(Fault::new(KeyPath::default(), Origin::BuiltIn, problem).remedy("write another path after --config or into TIDEGATE_CONFIG"));
+        faults.add(
+            Fault::new(KeyPath::default(), Origin::BuiltIn, problem).remedy("write another path after --config or into TIDEGATE_CONFIG"),
+        );
         faults.into_errors(None)
     };
     let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;

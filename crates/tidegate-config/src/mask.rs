@@ -1,9 +1,12 @@
 //! Keeps secrets out of the drawn lines of a file. Masked bytes become stars one by one, so that every other column stays.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::schema;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::schema::{self, Secrecy};
 
 /// Whether a value, as written, is nothing but a reference to the environment and so tells nothing.
 pub(crate) fn is_reference(written: &str) -> bool {
@@ -24,38 +27,64 @@ pub(crate) fn spans(source: &str, spans: impl IntoIterator<Item = Range<usize>>)
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// `source` for the drawing of syntax errors, where no span can be trusted: of each line only the part up to the `=` is
-/// shown, unless its name is that of a setting that is no secret.
-pub(crate) fn suspicious_lines(source: &str) -> String {
-    let shown = schema::public_names();
-    let mut spans_to_hide = Vec::new();
+/// The comments of a file that is TOML: a setting that is commented out may be a secret.
+pub(crate) fn comments(source: &str) -> Vec<Range<usize>> {
+    let (root, _) = DeTable::parse_recoverable(source);
+    let mut is_token = vec![false; source.len()];
+    mark_tokens(&root.into_inner(), &mut is_token);
+    // Between names and values there is only punctuation, so a `#` there begins a comment.
+    let mut comments = Vec::new();
     let mut start = 0;
     for line in source.split_inclusive('\n') {
-        if let Some(from) = hidden_from(line, &shown) {
-            spans_to_hide.push(start + from..start + line.len());
-        }
+        let begins = |at: &usize| source.as_bytes()[*at] == b'#' && !is_token[*at];
+        let end = start + line.len();
+        comments.extend((start..end).find(begins).map(|at| at + 1..end));
+        start = end;
+    }
+    comments
+}
+
+fn mark_tokens(table: &DeTable<'_>, is_token: &mut [bool]) {
+    for (key, value) in table {
+        is_token[key.span()].fill(true);
+        mark_value(value, is_token);
+    }
+}
+
+fn mark_value(value: &Spanned<DeValue<'_>>, is_token: &mut [bool]) {
+    match value.get_ref() {
+        DeValue::Table(table) => mark_tokens(table, is_token),
+        DeValue::Array(list) => list.iter().for_each(|item| mark_value(item, is_token)),
+        _ => is_token[value.span()].fill(true),
+    }
+}
+
+/// `source` for the drawing of syntax errors, where no span can be trusted: of a line that sets a known setting the part
+/// up to the `=` is shown, and one plain value if it is no secret; of table headers everything, of other lines nothing.
+pub(crate) fn suspicious_lines(source: &str) -> String {
+    let names = schema::names();
+    let mut hidden = Vec::new();
+    let mut start = 0;
+    for line in source.split_inclusive('\n') {
+        hidden.extend(hidden_from(line, &names).map(|from| start + from..start + line.len()));
         start += line.len();
     }
-    spans(source, spans_to_hide)
+    spans(source, hidden)
 }
 
 /// Where the part of `line` begins that might hold a secret.
-fn hidden_from(line: &str, shown: &BTreeSet<String>) -> Option<usize> {
-    let text = line.trim_start();
-    let indent = line.len() - text.len();
-    let is_header = text.starts_with('[') && !text.contains('=') && text.trim_end().ends_with(']');
-    if is_header && !text.contains(['"', '\'']) {
+fn hidden_from(line: &str, names: &BTreeMap<&str, Secrecy>) -> Option<usize> {
+    let is_header = line.starts_with('[') && line.trim_end().bytes().all(|b| b.is_ascii_alphanumeric() || b"[]._-".contains(&b));
+    if is_header || line.trim().is_empty() {
         return None;
     }
-    let end = text.find('=').map(|at| at + 1).or_else(|| text.find(char::is_whitespace)).unwrap_or(text.len());
-    let name = text[..end].trim_end_matches('=').rsplit('.').next().unwrap_or_default().trim().trim_matches(['"', '\'']);
-    // A value with an `@` may be an address with credentials.
-    if shown.contains(name) && !text.contains('@') {
-        return None;
+    let (name, value) = line.split_once('=').unwrap_or((line, ""));
+    let is_plain = !value.trim().contains(|c: char| c.is_whitespace() || matches!(c, '=' | '#'));
+    match names.get(name.trim()) {
+        Some(Secrecy::Public) if is_plain => None,
+        Some(_) => Some(name.len() + 1),
+        None => Some(0),
     }
-    // A line without a name is hidden whole: it may continue a secret.
-    let named = text[..end].len() < text.trim_end().len();
-    Some(indent + if named { end } else { 0 })
 }
 
 #[cfg(test)]

@@ -10,8 +10,12 @@ use crate::tree::{Entry, Node, Origin, Value};
 /// In front of a setting's path: `TIDEGATE__SERVER__LISTEN`.
 const PREFIX: &str = "TIDEGATE__";
 /// Names that platforms and task queues use, and the settings that they mean.
-const COMMON: [(&str, &[&str]); 4] =
-    [("DATABASE_URL", &["ledger", "url"]), ("QUEUE_TYPE", &["queue", "backend"]), ("REDIS_URL", &["queue", "url"]), ("KAFKA_BROKERS", &["queue", "brokers"])];
+const COMMON: [(&str, &[&str]); 4] = [
+    ("DATABASE_URL", &["ledger", "url"]),
+    ("QUEUE_TYPE", &["queue", "backend"]),
+    ("REDIS_URL", &["queue", "url"]),
+    ("KAFKA_BROKERS", &["queue", "brokers"]),
+];
 
 /// Sets what the environment says: common names first, so that a full path wins over them.
 pub(crate) fn environment(root: &mut Node, env: &BTreeMap<String, String>, faults: &mut Faults) {
@@ -48,7 +52,7 @@ fn set(root: &mut Node, path: &[&str], node: Node, faults: &mut Faults) {
     let mut place = root;
     let mut here = KeyPath::default();
     for name in path {
-        here = here.join(name);
+        here = here.join(&name.to_lowercase());
         let refuse = |problem: &'static str, remedy: &'static str| Fault::new(here.clone(), at.clone(), problem).remedy(remedy);
         if name.is_empty() {
             return faults.add(refuse("an empty name is in the path", "put two underscores between two names"));
@@ -59,9 +63,7 @@ fn set(root: &mut Node, path: &[&str], node: Node, faults: &mut Faults) {
                 None => return faults.add(refuse("the list has no such element", "set the whole list")),
             },
             Value::Table(table) => match spelling(table, name) {
-                Ok(known) => {
-                    &mut table.entry(known).or_insert_with(|| Entry { key: at.clone(), node: Node::table(at.clone()) }).node
-                }
+                Ok(known) => &mut table.entry(known).or_insert_with(|| Entry { key: at.clone(), node: Node::table(at.clone()) }).node,
                 Err(()) => return faults.add(refuse("more than one name in the file fits", "set it in the file")),
             },
             _ => return faults.add(refuse("the setting above it is no table", "correct the file first")),
@@ -87,6 +89,3 @@ fn spelling(table: &BTreeMap<String, Entry>, name: &str) -> Result<String, ()> {
 fn fold(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
 }
-
-#[cfg(test)]
-mod tests;

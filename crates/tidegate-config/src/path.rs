@@ -28,6 +28,10 @@ impl KeyPath {
         self.0.iter().map(String::as_str)
     }
 
+    pub(crate) fn is_at_or_above(&self, other: &Self) -> bool {
+        other.0.starts_with(&self.0)
+    }
+
     /// Whether one of both paths is the other or stands above it.
     pub(crate) fn touches(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).all(|(a, b)| a == b)

@@ -13,3 +13,6 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     ];
     changes.into_iter().filter(|(_, changed)| *changed).map(|(path, _)| path).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,8 +23,11 @@ const PROXY_PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn resolve(file: &File, root: &Node, faults: &mut Faults) -> Config {
     let mut judge = Judge { root, faults };
     let profiles = timeouts::profiles(&file.profiles, &mut judge);
-    let providers: BTreeMap<_, _> =
-        file.providers.iter().filter_map(|(name, provider)| Some((name.clone(), providers::provider(name, provider, &mut judge)?))).collect();
+    let providers: BTreeMap<_, _> = file
+        .providers
+        .iter()
+        .filter_map(|(name, provider)| Some((name.clone(), providers::provider(name, provider, &mut judge)?)))
+        .collect();
     let models = models::models(file, &profiles, &mut judge);
     Config { server: server(&file.server), ledger: ledger(&file.ledger), providers, models, profiles, log: log(&file.log) }
 }
@@ -33,7 +36,9 @@ pub(crate) fn resolve(file: &File, root: &Node, faults: &mut Faults) -> Config {
 pub(crate) fn warnings(config: &Config) -> Vec<String> {
     let silences = [("server.keepalive", config.server.keepalive), ("server.head_after", config.server.head_after)];
     let too_long = silences.into_iter().filter(|(_, silence)| *silence >= PROXY_PATIENCE);
-    too_long.map(|(name, silence)| format!("{name} is {:?}; many proxies cut a stream after 60 s of silence", duration_text(silence))).collect()
+    too_long
+        .map(|(name, silence)| format!("{name} is {:?}; many proxies cut a stream after 60 s of silence", duration_text(silence)))
+        .collect()
 }
 
 /// Names places and gathers faults.
@@ -51,7 +56,7 @@ impl Judge<'_> {
 
     /// The name at the end of `path` is wrong.
     fn wrong_name(&mut self, path: &KeyPath, problem: impl Into<String>, remedy: impl Into<String>) {
-        let fault = Fault::new(path.clone(), self.root.origin_of_key(path), problem.into()).remedy(remedy.into());
+        let fault = Fault::new(path.clone(), self.root.origin_of_key(path), problem.into()).remedy(remedy.into()).of_name();
         self.faults.add_about(fault, &[path]);
     }
 }

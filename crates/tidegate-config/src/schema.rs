@@ -1,6 +1,6 @@
 //! The JSON Schema of the configuration file: published, and the truth that files are checked against.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use schemars::generate::SchemaSettings;
@@ -29,22 +29,29 @@ pub(crate) fn root() -> &'static Value {
     &SCHEMA
 }
 
-/// Names of all settings that hold no secret and no table.
-pub(crate) fn public_names() -> BTreeSet<String> {
-    fn gather(schema: &Value, names: &mut BTreeSet<String>) {
+/// Whether what stands behind a name may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Secrecy {
+    Public,
+    /// A secret, or a table, list or address that may hold one.
+    Secret,
+}
+
+/// The names of all settings.
+pub(crate) fn names() -> BTreeMap<&'static str, Secrecy> {
+    fn gather(schema: &'static Value, names: &mut BTreeMap<&'static str, Secrecy>) {
         for (name, member) in members(schema) {
-            if member["type"] != "object" && form(member) != Some(Form::Secret) {
-                names.insert(name.to_owned());
-            }
+            let is_public =
+                !matches!(member["type"].as_str(), Some("object" | "array")) && !matches!(form(member), Some(Form::Secret | Form::Url));
+            let secrecy = if is_public { Secrecy::Public } else { Secrecy::Secret };
+            names.entry(name).and_modify(|known| *known = if is_public { *known } else { secrecy }).or_insert(secrecy);
             gather(member, names);
         }
-        for inner in [&schema["additionalProperties"], &schema["items"]] {
-            if inner.is_object() {
-                gather(inner, names);
-            }
+        for inner in [&schema["additionalProperties"], &schema["items"]].into_iter().filter(|inner| inner.is_object()) {
+            gather(inner, names);
         }
     }
-    let mut names = BTreeSet::new();
+    let mut names = BTreeMap::new();
     gather(root(), &mut names);
     names
 }

@@ -20,10 +20,7 @@ pub fn show(config: &Config) -> String {
 fn mirror(config: &Config) -> File {
     File {
         server: server(&config.server),
-        ledger: LedgerFile {
-            path: config.ledger.path.to_string_lossy().into_owned(),
-            retention: DurationText(config.ledger.retention),
-        },
+        ledger: LedgerFile { path: config.ledger.path.to_string_lossy().into_owned(), retention: DurationText(config.ledger.retention) },
         providers: config.providers.iter().map(|(name, provider)| (name.clone(), self::provider(provider))).collect(),
         models: config.models.iter().map(|model| (model.name.clone(), self::model(model, config))).collect(),
         profiles: config.profiles.iter().map(|(name, profile)| (name.to_owned(), timeouts(&Timing::all_of(profile)))).collect(),

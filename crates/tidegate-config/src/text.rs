@@ -169,7 +169,10 @@ fn check_secret(text: &str) -> Result<(), Refusal> {
     if text.bytes().all(|b| matches!(b, b' '..=b'~')) && text.trim() == text {
         return Ok(());
     }
-    Err(Refusal::new("has a line break, an outer space or another character that no HTTP header may hold", "remove it; often it is the last line break of a file"))
+    Err(Refusal::new(
+        "has a line break, an outer space or another character that no HTTP header may hold",
+        "remove it; often it is the last line break of a file",
+    ))
 }
 
 /// Defines a text of one [`Form`] for the serde mirror.

@@ -1,5 +1,6 @@
 //! The settings before they are judged: a tree of values, each with its place of origin.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -8,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::errors::{Fault, Faults};
 use crate::path::KeyPath;
+use crate::text::Refusal;
 
 /// Nothing in the schema is deeper than this; a deeper file would only exhaust the stack.
 const DEEPEST: usize = 16;
@@ -65,9 +67,7 @@ impl Node {
     pub(crate) fn parse(source: &str, faults: &mut Faults) -> Self {
         let (table, errors) = DeTable::parse_recoverable(source);
         for error in &errors {
-            // A fault at the end of the file has no byte of its own: it is shown at the last one.
-            let span = error.span().unwrap_or(0..0);
-            faults.add(Fault::syntax(Origin::File(span), error.message()));
+            faults.add(Fault::syntax(Origin::File(error.span().unwrap_or_default()), error.message()));
         }
         let at = Origin::File(table.span());
         let mut root = Self::table(at);
@@ -79,7 +79,7 @@ impl Node {
         root
     }
 
-    fn insert_spanned(&mut self, key: &Spanned<std::borrow::Cow<'_, str>>, value: Spanned<DeValue<'_>>, path: &KeyPath, faults: &mut Faults) {
+    fn insert_spanned(&mut self, key: &Spanned<Cow<'_, str>>, value: Spanned<DeValue<'_>>, path: &KeyPath, faults: &mut Faults) {
         let path = path.join(key.get_ref());
         let node = Self::from_spanned(value, &path, faults);
         if let Value::Table(table) = &mut self.value {
@@ -219,8 +219,7 @@ pub(crate) fn interpolate(node: &mut Node, path: &KeyPath, env: &BTreeMap<String
     }
 }
 
-fn fill(text: &str, env: &BTreeMap<String, String>) -> Result<String, crate::text::Refusal> {
-    use crate::text::Refusal;
+fn fill(text: &str, env: &BTreeMap<String, String>) -> Result<String, Refusal> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("${") {
@@ -234,12 +233,25 @@ fn fill(text: &str, env: &BTreeMap<String, String>) -> Result<String, crate::tex
         let name = rest[at + 2..].split('}').next().unwrap_or_default();
         let closed = rest[at + 2 + name.len()..].starts_with('}');
         if !closed || name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-            return Err(Refusal::new("`${` begins no reference", "write \"${NAME}\" for an environment variable, or \"$${\" for the characters themselves"));
+            return Err(Refusal::new(
+                "`${` begins no reference",
+                "write \"${NAME}\" for an environment variable, or \"$${\" for the characters themselves",
+            ));
         }
         match env.get(name) {
             Some(value) if !value.is_empty() => filled.push_str(value),
-            Some(_) => return Err(Refusal::new(format!("the environment variable {name} is empty"), format!("give {name} a value where Tidegate starts"))),
-            None => return Err(Refusal::new(format!("the environment variable {name} is not set"), format!("set {name} where Tidegate starts"))),
+            Some(_) => {
+                return Err(Refusal::new(
+                    format!("the environment variable {name} is empty"),
+                    format!("give {name} a value where Tidegate starts"),
+                ));
+            }
+            None => {
+                return Err(Refusal::new(
+                    format!("the environment variable {name} is not set"),
+                    format!("set {name} where Tidegate starts"),
+                ));
+            }
         }
         rest = &rest[at + 2 + name.len() + 1..];
     }

@@ -45,7 +45,8 @@ const fn value(path: &'static [&'static str], value: &'static str, remedy: &'sta
 pub(crate) fn find(path: &KeyPath, value: Option<&str>) -> Option<&'static Row> {
     let matches = |row: &&Row| {
         let mut names = path.names();
-        let on_path = row.path.iter().all(|wanted| names.next().is_some_and(|name| *wanted == "*" || *wanted == name)) && names.next().is_none();
+        let on_path =
+            row.path.iter().all(|wanted| names.next().is_some_and(|name| *wanted == "*" || *wanted == name)) && names.next().is_none();
         on_path && (row.value.is_none() || row.value == value)
     };
     ROWS.iter().find(matches)

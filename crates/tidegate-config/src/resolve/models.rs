@@ -5,7 +5,7 @@ use tidegate_core::limits::DeliveryMode;
 use super::{Judge, timeouts};
 use crate::check::did_you_mean;
 use crate::config::{Model, Models, OnDisconnect, Route};
-use crate::file::{DeliveryName, DrainFile, File, ModelFile, OnDisconnectName};
+use crate::file::{DeliveryName, File, ModelFile, OnDisconnectName};
 use crate::path::KeyPath;
 use crate::profiles::Profiles;
 
@@ -56,14 +56,16 @@ fn check_name(name: &str, path: &KeyPath, judge: &mut Judge<'_>) {
 fn routes(model: &ModelFile, file: &File, path: &KeyPath, judge: &mut Judge<'_>) -> Vec<Route> {
     let path = path.join("routes");
     let known: Vec<&str> = file.providers.keys().map(String::as_str).collect();
+    // A provider that left the tree has its own fault; that routes miss it is only a consequence.
+    let dropped = |name: &str, judge: &Judge<'_>| judge.faults.dropped(&KeyPath::of(&["providers", name]));
     if let ([], [only]) = (model.routes.as_slice(), known.as_slice()) {
         return vec![Route { provider: (*only).to_owned(), model: None }];
     }
-    if model.routes.is_empty() {
+    if model.routes.is_empty() && !known.is_empty() {
         judge.fault(&path, "it is not said where this model is served", "add routes = [{ provider = \"…\" }]");
     }
     for (n, route) in model.routes.iter().enumerate() {
-        if !file.providers.contains_key(&route.provider) {
+        if !file.providers.contains_key(&route.provider) && !dropped(&route.provider, judge) {
             let path = path.index(n).join("provider");
             judge.fault(&path, format!("there is no provider {:?}", route.provider), did_you_mean(&route.provider, &known));
         }
@@ -78,7 +80,7 @@ fn on_disconnect(model: &ModelFile, path: &KeyPath, judge: &mut Judge<'_>) -> On
     match model.on_disconnect {
         OnDisconnectName::Cancel => OnDisconnect::Cancel,
         OnDisconnectName::Drain => {
-            let caps = model.drain.clone().unwrap_or_else(DrainFile::default);
+            let caps = model.drain.clone().unwrap_or_default();
             OnDisconnect::Drain { max_tokens: caps.max_tokens, max_time: caps.max_time.0 }
         }
     }

@@ -44,17 +44,26 @@ pub(super) fn provider(name: &str, file: &ProviderFile, judge: &mut Judge<'_>) -
     if let Some(proxy) = &file.proxy
         && (proxy.0.scheme() != "http" || proxy.0.path() != "/")
     {
-        judge.fault(&path.join("proxy"), "this is no plain HTTP proxy", "write scheme, host and port, such as \"http://proxy.internal:3128\"");
+        judge.fault(
+            &path.join("proxy"),
+            "this is no plain HTTP proxy",
+            "write scheme, host and port, such as \"http://proxy.internal:3128\"",
+        );
     }
     if let Some(ca_file) = file.ca_file.as_ref().filter(|ca_file| !Path::new(ca_file).is_file()) {
-        judge.fault(&path.join("ca_file"), format!("there is no file {ca_file:?}"), "write the path of a PEM file, relative to the working directory");
+        judge.fault(
+            &path.join("ca_file"),
+            format!("there is no file {ca_file:?}"),
+            "write the path of a PEM file, relative to the working directory",
+        );
     }
+    let headers = headers(file, &path.join("headers"), judge);
     Some(Provider {
         name: name.to_owned(),
         kind: file.kind,
         base_url: base_url?,
         api_key: file.api_key.as_ref().map(|key| SecretString::from(key.expose())),
-        headers: headers(file, &path.join("headers"), judge),
+        headers,
         proxy: file.proxy.as_ref().map(|proxy| proxy.0.clone()),
         ca_file: file.ca_file.as_ref().map(Into::into),
         http2: file.http2,
@@ -68,7 +77,11 @@ pub(super) fn provider(name: &str, file: &ProviderFile, judge: &mut Judge<'_>) -
 
 fn base_url(file: &ProviderFile, path: &KeyPath, judge: &mut Judge<'_>) -> Option<Url> {
     if file.base_url.is_none() {
-        judge.fault(&path.join("base_url"), "is missing", "add base_url = \"https://api.openai.com/v1\", or the address of a compatible server");
+        judge.fault(
+            &path.join("base_url"),
+            "is missing",
+            "add base_url = \"https://api.openai.com/v1\", or the address of a compatible server",
+        );
     }
     file.base_url.as_ref().map(|url| url.0.clone())
 }
@@ -83,7 +96,11 @@ fn mock_base_url(file: &ProviderFile, path: &KeyPath, judge: &mut Judge<'_>) -> 
         ("ca_file", file.ca_file.is_some()),
     ];
     for (name, _) in settings.into_iter().filter(|(_, set)| *set) {
-        judge.fault(&path.join(name), "the mock inside this process takes none", "remove it, or write kind = \"openai\" for a mock elsewhere");
+        judge.fault(
+            &path.join(name),
+            "the mock inside this process takes none",
+            "remove it, or write kind = \"openai\" for a mock elsewhere",
+        );
     }
     Url::parse(MOCK_BASE_URL).ok()
 }

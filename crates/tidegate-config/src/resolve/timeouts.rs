@@ -42,13 +42,17 @@ pub(super) fn timing(profile: Option<String>, file: &TimeoutsFile) -> Timing {
 
 /// Judges the timeouts that a model sets at `path` over the profile that they stand on, or over each that they may stand on.
 pub(super) fn model_in_order(path: &KeyPath, timing: &Timing, class_name: Option<&str>, profiles: &Profiles, judge: &mut Judge<'_>) {
+    if timing.sets_nothing() {
+        return;
+    }
     let names: Vec<&str> = match (&timing.profile, class_name) {
         (Some(name), _) => vec![name],
         (None, Some(class_name)) => vec![profiles.for_model(class_name).0],
         (None, None) => CLASSES.iter().map(|(class, _)| *class).chain([STANDARD]).collect(),
     };
     for name in names {
-        if let Some(profile) = profiles.get(name) {
+        let judged_before = judge.faults.touches(&KeyPath::of(&["profiles", name]));
+        if let Some(profile) = profiles.get(name).filter(|_| !judged_before) {
             in_order(path, timing, timing.over(profile), &format!("profile {name:?}"), judge);
         }
     }

@@ -1,1 +1,87 @@
+use super::*;
 
+fn seconds(text: &str) -> Option<f64> {
+    parse_duration(text).ok().map(|length| length.as_secs_f64())
+}
+
+#[test]
+fn a_length_of_time_is_a_whole_number_with_a_unit() {
+    let table = [("250ms", 0.25), ("15s", 15.0), ("15 s", 15.0), ("2m", 120.0), ("1h", 3600.0), ("30d", 2_592_000.0)];
+    for (text, length) in table {
+        assert_eq!(seconds(text), Some(length), "{text}");
+    }
+    for text in ["", "s", "15", "1.5s", "-1s", "15 sec", "15S", "0s", "1s1s", "4000d", "99999999999999999999s", "18446744073709551615d"] {
+        assert_eq!(seconds(text), None, "{text}");
+    }
+}
+
+#[test]
+fn a_size_is_a_whole_number_with_a_unit() {
+    let table = [("1B", 1), ("64KiB", 65_536), ("20MiB", 20_971_520), ("1GB", 1_000_000_000), ("2 kB", 2000)];
+    for (text, size) in table {
+        assert_eq!(parse_size(text).ok(), Some(size), "{text}");
+    }
+    for text in ["", "20", "20M", "0B", "1.5MiB", "-1B", "1025GiB", "99999999999999999999B"] {
+        assert!(parse_size(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn lengths_and_sizes_are_written_so_that_they_read_well() {
+    let lengths = [(1, "1ms"), (1500, "1500ms"), (180_000, "180s"), (900_000, "15m"), (7_200_000, "2h"), (2_592_000_000, "30d")];
+    for (millis, text) in lengths {
+        assert_eq!(duration_text(Duration::from_millis(millis)), text);
+    }
+    for (size, text) in [(1, "1B"), (65_536, "64KiB"), (20_971_520, "20MiB"), (1_000_000, "1000000B")] {
+        assert_eq!(size_text(size), text);
+    }
+}
+
+#[test]
+fn an_address_that_is_almost_one_is_answered_with_the_right_one() {
+    let remedy = |text: &str| parse_address(text).unwrap_err().remedy;
+    assert_eq!(remedy("localhost:80"), "write \"127.0.0.1:80\"");
+    assert_eq!(remedy(":80"), "write \"127.0.0.1:80\", or \"0.0.0.0:80\" for every interface");
+    assert_eq!(remedy("80"), "write \"127.0.0.1:80\", or \"0.0.0.0:80\" for every interface");
+    assert_eq!(remedy("example.org:80"), "write an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"");
+    assert!(parse_address("[::1]:8080").is_ok());
+}
+
+#[test]
+fn an_address_of_a_server_has_neither_query_nor_credentials() {
+    for text in ["https://api.openai.com/v1", "http://127.0.0.1:9090", "http://[::1]:9090/x/"] {
+        assert!(parse_url(text).is_ok(), "{text}");
+    }
+    for text in
+        ["", "api.openai.com", "ftp://host", "https://", "https://u@host", "https://u:p@host", "https://host?key=1", "https://host#x"]
+    {
+        assert!(parse_url(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_secret_fits_into_a_header() {
+    assert!(check_secret("sk-abc def").is_ok());
+    for text in ["", "sk\n", " sk", "sk ", "sk\0", "schlüssel"] {
+        assert!(check_secret(text).is_err(), "{text:?}");
+    }
+}
+
+mod properties {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_length_of_time_reads_back_as_it_was_written(millis in 1_u64..=3650 * 86_400_000) {
+            let length = Duration::from_millis(millis);
+            prop_assert_eq!(parse_duration(&duration_text(length)), Ok(length));
+        }
+
+        #[test]
+        fn every_size_reads_back_as_it_was_written(size in 1_usize..=1 << 40) {
+            prop_assert_eq!(parse_size(&size_text(size)), Ok(size));
+        }
+    }
+}
