@@ -215,8 +215,14 @@ pub mod chat_errors {
         "resource_exhausted",
     ];
     /// The request is to blame (OpenAI).
-    pub const REQUEST: &[&str] =
-        &["context_length_exceeded", "string_above_max_length", "unsupported_parameter", "unsupported_value", "model_not_found", "bad_request"];
+    pub const REQUEST: &[&str] = &[
+        "context_length_exceeded",
+        "string_above_max_length",
+        "unsupported_parameter",
+        "unsupported_value",
+        "model_not_found",
+        "bad_request",
+    ];
     /// So do all codes that begin with this, such as `invalid_value` and the type `invalid_request_error` (OpenAI).
     pub const REQUEST_PREFIX: &str = "invalid_";
 

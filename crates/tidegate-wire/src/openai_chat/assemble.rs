@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use super::answer::Answer;
 use super::merge::{Node, Object};
 use crate::json;
 use crate::names::chat;
@@ -35,21 +36,24 @@ impl Assembler {
         Self::default()
     }
 
-    /// Adds one event, which [`super::ChatReader`] has passed as a chunk. Comments, the end marker and what is no JSON object add nothing.
+    /// Adds one event. What is no chunk, such as a comment, an error or the end marker, adds nothing.
     pub fn add(&mut self, event: &RawEvent) {
         let data = event.data();
-        let Ok(chunk) = std::str::from_utf8(&data) else { return };
+        let (Ok(chunk), Some(answer)) = (std::str::from_utf8(&data), Answer::read(&data)) else { return };
+        if answer.is_error() || !(answer.choices.listed || answer.usage.is_some()) {
+            return;
+        }
         let (top, choices) = (&mut self.top, &mut self.choices);
-        let _nothing_else_is_added = json::each_member(chunk, |key, value| match json::quoted(key) {
+        let _read_before = json::each_member(chunk, |key, value| match json::quoted(key) {
             Some(chat::CHOICES) => {
                 let mut place = 0;
                 let _null_has_none = json::each_element(value.get(), |choice| {
                     place = add_choice(choices, choice.get(), place) + 1;
                 });
             }
-            // What names the answer is the first chunk's word; a stream's random padding is nobody's.
+            // What names the answer is the first chunk's word. A stream's random padding is nobody's, and an error is empty here.
             Some(key @ (chat::ID | chat::CREATED | chat::MODEL)) => top.keep_first(key, Node::read(value)),
-            Some(chat::OBFUSCATION | chat::OBJECT) | None => {}
+            Some(chat::OBFUSCATION | chat::OBJECT | chat::ERROR) | None => {}
             Some(key) => top.keep_last(key, Node::read(value)),
         });
     }
@@ -57,8 +61,8 @@ impl Assembler {
     /// The whole answer, as JSON.
     #[must_use]
     pub fn finish(self) -> Bytes {
-        let mut answer = Object::default();
-        let (named, rest) = self.top.split(&[chat::ID, chat::CREATED, chat::MODEL]);
+        let (mut answer, rest) = self.top.split(&[chat::ID]);
+        let (named, rest) = rest.split(&[chat::CREATED, chat::MODEL]);
         answer.keep_last(chat::OBJECT, Node::text(chat::COMPLETION));
         answer.extend(named);
         answer.keep_last(chat::CHOICES, Node::List(self.choices.into_iter().map(|(index, choice)| choice.finish(index)).collect()));
@@ -97,7 +101,7 @@ fn add_choice(choices: &mut BTreeMap<u64, Choice>, choice: &str, place: u64) -> 
 impl Choice {
     fn finish(mut self, index: u64) -> Node {
         self.message.keep_first(chat::ROLE, Node::text(chat::ASSISTANT));
-        self.message.keep_first(chat::CONTENT, Node::null());
+        self.message.keep_last(chat::CONTENT, Node::null());
         // A whole answer's tool calls have no index: it served to merge them.
         if let Some(Node::List(calls)) = self.message.get_mut(chat::TOOL_CALLS) {
             for call in calls {

@@ -7,6 +7,9 @@ use crate::names::chat;
 
 /// Objects in lists of a delta are taken apart no deeper than this. Tool calls need three levels.
 const MAX_DEPTH: u8 = 16;
+/// Members of an object, and indexed elements of a list, are searched among the first of this number; members beyond it are left out. No
+/// server has a tenth of them, and a hostile one must not make merging slow.
+const MAX_SEARCHED: usize = 256;
 
 /// A JSON value that can grow. Text and scalars stay as they were written: no number is rounded, and a surrogate pair that two chunks share
 /// becomes whole again.
@@ -63,6 +66,11 @@ impl Node {
         matches!(self, Self::Scalar(text) if text == "null")
     }
 
+    /// Null, or what Azure writes into the names of a chunk that comes before the answer: an empty text or 0.
+    fn is_blank(&self) -> bool {
+        matches!(self, Self::Text(text) if text.is_empty()) || matches!(self, Self::Scalar(text) if text == "null" || text == "0")
+    }
+
     /// Lets the value of member `key` grow by `news`: text and lists are continued, objects merged, anything else replaced. Null is no news.
     pub(super) fn merge(&mut self, news: Self, key: &str) {
         match (self, news) {
@@ -110,12 +118,12 @@ impl Object {
         self.0.retain(|(name, _)| name != key);
     }
 
-    /// Sets a member that is missing or null.
+    /// Sets a member that is missing or says nothing yet.
     pub(super) fn keep_first(&mut self, key: &str, value: Node) {
         match self.get_mut(key) {
-            Some(old) if old.is_null() => *old = value,
+            Some(old) if old.is_blank() => *old = value,
             Some(_) => {}
-            None => self.0.push((key.to_owned(), value)),
+            None => self.push(key.to_owned(), value),
         }
     }
 
@@ -124,7 +132,7 @@ impl Object {
         match self.get_mut(key) {
             Some(_) if value.is_null() => {}
             Some(old) => *old = value,
-            None => self.0.push((key.to_owned(), value)),
+            None => self.push(key.to_owned(), value),
         }
     }
 
@@ -133,8 +141,14 @@ impl Object {
         for (key, value) in news.0 {
             match self.get_mut(&key) {
                 Some(old) => old.merge(value, &key),
-                None => self.0.push((key, value)),
+                None => self.push(key, value),
             }
+        }
+    }
+
+    fn push(&mut self, key: String, value: Node) {
+        if self.0.len() < MAX_SEARCHED {
+            self.0.push((key, value));
         }
     }
 
@@ -152,9 +166,10 @@ impl Object {
 /// Continues the element of `list` that `news` belongs to: the one with its index, or, for a tool call without any, the last one unless
 /// the news has a name or id of its own. Everything else is a new element.
 fn merge_element(list: &mut Vec<Node>, news: Node, key: &str) {
-    let begins = |news: &Node| news.member(chat::ID).is_some() || news.member(chat::FUNCTION).is_some_and(|f| f.member(chat::NAME).is_some());
+    let begins =
+        |news: &Node| news.member(chat::ID).is_some() || news.member(chat::FUNCTION).is_some_and(|f| f.member(chat::NAME).is_some());
     let old = match news.member(chat::INDEX) {
-        Some(index) => list.iter_mut().find(|old| old.member(chat::INDEX) == Some(index)),
+        Some(index) => list.iter_mut().take(MAX_SEARCHED).find(|old| old.member(chat::INDEX) == Some(index)),
         None if key == chat::TOOL_CALLS && !begins(&news) => list.last_mut(),
         None => None,
     };

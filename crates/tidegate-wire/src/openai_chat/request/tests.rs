@@ -81,7 +81,11 @@ fn stream_options_are_kept_and_usage_is_always_asked_for() {
     assert_eq!(upstream(body, false), r#"{"model":"real","messages":[],"stream":false}"#, "they are legal on a stream alone");
     let null = r#"{"model":"m","messages":[],"stream_options":null}"#;
     assert_eq!(upstream(null, true), r#"{"model":"real","messages":[],"stream_options":{"include_usage":true},"stream":true}"#);
-    assert_eq!(upstream(null, false), r#"{"model":"real","messages":[],"stream_options":null}"#, "what is wrong stays the provider's to judge");
+    assert_eq!(
+        upstream(null, false),
+        r#"{"model":"real","messages":[],"stream_options":null}"#,
+        "what is wrong stays the provider's to judge"
+    );
 }
 
 #[test]
@@ -113,7 +117,10 @@ fn a_fault_names_the_member_and_the_remedy_and_repeats_nothing() {
     check_fault(r#"{"messages":[]}"#, &expect!["model: `model` must be the name of a model, as text"]);
     check_fault(r#"{"messages":[],"model":""}"#, &expect!["model: `model` must be the name of a model, as text"]);
     check_fault(r#"{"messages":[],"model":"a\nb"}"#, &expect!["model: `model` must have at most 256 printable characters"]);
-    check_fault(&format!(r#"{{"messages":[],"model":"{}"}}"#, "é".repeat(257)), &expect!["model: `model` must have at most 256 printable characters"]);
+    check_fault(
+        &format!(r#"{{"messages":[],"model":"{}"}}"#, "é".repeat(257)),
+        &expect!["model: `model` must have at most 256 printable characters"],
+    );
     check_fault(r#"{"messages":[],"model":"m","stream":"secret"}"#, &expect!["stream: `stream` must be true or false"]);
     check_fault(r#"{"messages":[],"model":"m","stream_options":[]}"#, &expect!["stream_options: `stream_options` must be an object"]);
     check_fault(
@@ -124,7 +131,10 @@ fn a_fault_names_the_member_and_the_remedy_and_repeats_nothing() {
     check_fault(r#"{"messages":[],"model":"m","n":129}"#, &expect!["n: `n` must be a whole number from 1 to 128"]);
     check_fault(r#"{"messages":[],"model":"m","n":1.5}"#, &expect!["n: `n` must be a whole number from 1 to 128"]);
     let many: String = (0..1024).map(|number| format!(",\"{number}\":0")).collect();
-    check_fault(&format!(r#"{{"messages":[],"model":"m"{many}}}"#), &expect!["-: the body has more than 1024 members; no chat request needs that many"]);
+    check_fault(
+        &format!(r#"{{"messages":[],"model":"m"{many}}}"#),
+        &expect!["-: the body has more than 1024 members; no chat request needs that many"],
+    );
 }
 
 #[test]

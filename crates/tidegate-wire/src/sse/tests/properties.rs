@@ -56,7 +56,8 @@ fn without_bom(body: &[u8]) -> &[u8] {
 /// What another parser makes of it: type and data of each event that has data.
 fn oracle(body: &[u8]) -> Vec<(Option<String>, String)> {
     let pieces = stream::iter([Ok::<_, Infallible>(Bytes::copy_from_slice(body))]);
-    let events: Vec<Sse> = SseByteStream::new(pieces).map(|event| event.expect("it is UTF-8")).collect().now_or_never().expect("it never waits");
+    let events: Vec<Sse> =
+        SseByteStream::new(pieces).map(|event| event.expect("it is UTF-8")).collect().now_or_never().expect("it never waits");
     events.into_iter().filter_map(|event| Some((event.event, event.data?))).collect()
 }
 
