@@ -39,8 +39,7 @@ pub(crate) enum Figure {
 
 impl Figure {
     /// All of them, the quiet ones first.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Start, Self::Paced, Self::Flat, Self::FirstEvent, Self::Small, Self::Memory, Self::Departure];
+    pub(crate) const ALL: [Self; 7] = [Self::Start, Self::Paced, Self::Flat, Self::FirstEvent, Self::Small, Self::Memory, Self::Departure];
 
     /// Measures and notes the findings in `lab`.
     ///

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) paced_streams: usize,
     /// Small whole requests of one round.
     pub(crate) small_requests: usize,
+    /// Requests of one round whose first events count.
+    pub(crate) first_events: usize,
     /// Silent streams open at once: first fewer, then more.
     pub(crate) silent_streams: [usize; 2],
     /// Fresh starts.
@@ -42,6 +44,7 @@ impl Plan {
         window: Duration::from_secs(5),
         paced_streams: 500,
         small_requests: 20_000,
+        first_events: 1_000,
         silent_streams: [5_000, 9_000],
         starts: 10,
     };
@@ -51,9 +54,15 @@ impl Plan {
         window: Duration::from_secs(1),
         paced_streams: 100,
         small_requests: 2_000,
+        first_events: 200,
         silent_streams: [500, 1_000],
         starts: 2,
     };
+
+    /// What a peer has open at most: two connections a stream, and some hundred files of its own.
+    pub(crate) fn open_files(&self) -> u64 {
+        u64::try_from(self.silent_streams[1] * 2 + 500).unwrap_or(u64::MAX)
+    }
 }
 
 /// A running source, the peers to measure, and what was found about them so far.
@@ -67,12 +76,15 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// Starts the source.
+    /// Starts the source. The direct way belongs to every run and need not be among `peers`.
     ///
     /// # Errors
     ///
     /// When the source does not start.
-    pub(crate) fn open(plan: Plan, peers: Vec<Kind>) -> Result<Self> {
+    pub(crate) fn open(plan: Plan, mut peers: Vec<Kind>) -> Result<Self> {
+        peers.retain(|&kind| kind != Kind::Direct);
+        peers.sort_unstable();
+        peers.dedup();
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("source").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::spawn("the source", &mut command)?;
@@ -150,7 +162,7 @@ impl Lab {
             if count.open == 0 {
                 return Ok(count);
             }
-            anyhow::ensure!(Instant::now() < deadline, "{} streams are open at the source {limit:?} after their clients left", count.open);
+            ensure!(Instant::now() < deadline, "{} streams are open at the source {limit:?} after their clients left", count.open);
             sleep(Duration::from_millis(10)).await;
         }
     }

@@ -19,10 +19,11 @@ mod spec;
 mod streams;
 mod usage;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf, process::ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -33,11 +34,14 @@ use figure::Figure;
 use lab::{Lab, Plan};
 use peer::Kind;
 
+/// Where a full run writes its report.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
+
 /// Measures Tidegate beside a raw nginx proxy.
 #[derive(Parser)]
 struct Arguments {
     /// Shorter and smaller: shows that everything runs, its figures are not for comparison.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "out")]
     quick: bool,
     /// Measures only these figures.
     #[arg(long, value_name = "NAME")]
@@ -90,18 +94,34 @@ fn run(arguments: Arguments) -> Result<()> {
 
 async fn measure(arguments: Arguments) -> Result<()> {
     let plan = if arguments.quick { Plan::QUICK } else { Plan::FULL };
+    let whole = !arguments.quick && arguments.only.is_empty() && arguments.peer.is_empty();
     let figures = if arguments.only.is_empty() { Figure::ALL.to_vec() } else { arguments.only };
     let peers = if arguments.peer.is_empty() { vec![Kind::Nginx, Kind::Tidegate] } else { arguments.peer };
+    allow_open_files(plan.open_files())?;
     let mut lab = Lab::open(plan, peers)?;
     for figure in figures {
         eprintln!("measuring {figure} …");
         figure.measure(&mut lab).await?;
-        for facts in &rows::ROWS {
-            for kind in [Kind::Direct, Kind::Nginx, Kind::Tidegate] {
-                let r = lab.findings.rounds(facts.row, kind);
-                if !r.is_empty() { eprintln!("{:75} {kind} {r:?}", facts.label); }
-            }
-        }
+    }
+    print(&report::tables(&lab.findings));
+    if arguments.quick {
+        eprintln!("a quick run: shorter, with fewer streams than the table says, and not for comparison");
+    }
+    if let Some(file) = arguments.out.or_else(|| whole.then(|| PathBuf::from(PAGE))) {
+        fs::write(&file, report::page(&lab.findings, &plan)?).with_context(|| format!("cannot write {}", file.display()))?;
+        eprintln!("wrote {}", file.display());
     }
     Ok(())
+}
+
+/// Raises what this process and its children may open to the most that the system allows.
+fn allow_open_files(needed: u64) -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    ensure!(limit.maximum.is_none_or(|most| most >= needed), "a process needs {needed} open files here; raise the hard limit (ulimit -Hn)");
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
+}
+
+#[expect(clippy::print_stdout, reason = "the tables are what this program is for")]
+fn print(tables: &str) {
+    println!("{tables}");
 }

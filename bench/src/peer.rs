@@ -24,7 +24,6 @@ use crate::{
 };
 
 pub(crate) use nginx::version as nginx_version;
-pub(crate) use tidegate::binary as tidegate_binary;
 
 /// A peer has this long from its start to its first answer.
 const START_LIMIT: Duration = Duration::from_secs(10);

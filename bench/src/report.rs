@@ -1,1 +1,123 @@
-//! The tables of a run: on the terminal, and in `docs/performance.md`.
+//! The tables of a run: on the terminal, and with words around them as a page of the documentation.
+
+mod machine;
+mod table;
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+
+use crate::{
+    lab::Plan,
+    peer::Kind,
+    rows::{Bound, Facts, Findings, ROWS, Target},
+};
+
+const MEANING: &str = include_str!("report/meaning.md");
+
+/// The two tables: figures with a target, and what stands beside them.
+pub(crate) fn tables(findings: &Findings) -> String {
+    let (targets, beside): (Vec<_>, Vec<_>) =
+        ROWS.iter().filter(|facts| is_measured(facts, findings)).partition(|facts| facts.target.is_some());
+    let targets: Vec<_> =
+        targets.into_iter().filter_map(|facts| facts.target.map(|target| target_cells(facts, target, findings))).collect();
+    let beside: Vec<_> = beside.into_iter().map(|facts| beside_cells(facts, findings)).collect();
+    format!(
+        "{}\n{}",
+        table::render(["figure", "direct", "nginx", "Tidegate", "ratio", "must", "aim", "met", "nginx then"], &targets),
+        table::render(["beside it", "direct", "nginx", "Tidegate"], &beside)
+    )
+}
+
+/// The whole page.
+///
+/// # Errors
+///
+/// When nginx is not installed, since its version is part of the page.
+pub(crate) fn page(findings: &Findings, plan: &Plan) -> Result<String> {
+    let mut page = String::from("# Performance\n\n<!-- Written by `scripts/bench`; do not edit. -->\n\n");
+    write!(page, "{}\n{}\n{MEANING}", machine::describe(plan)?, tables(findings))?;
+    Ok(page)
+}
+
+fn is_measured(facts: &Facts, findings: &Findings) -> bool {
+    [Kind::Direct, Kind::Nginx, Kind::Tidegate].into_iter().any(|kind| findings.value(facts.row, kind).is_some())
+}
+
+fn target_cells(facts: &Facts, target: Target, findings: &Findings) -> [String; 9] {
+    let [nginx, tidegate] = [Kind::Nginx, Kind::Tidegate].map(|kind| findings.value(facts.row, kind));
+    let ratio = nginx.zip(tidegate).filter(|&(nginx, _)| nginx > 0.0).map(|(nginx, tidegate)| format!("{:.2}", tidegate / nginx));
+    [
+        facts.label.to_owned(),
+        measured(facts, findings, Kind::Direct),
+        measured(facts, findings, Kind::Nginx),
+        measured(facts, findings, Kind::Tidegate),
+        ratio.unwrap_or_else(nothing),
+        bound(facts, target.must),
+        bound(facts, target.aim),
+        verdict(target, tidegate, nginx).to_owned(),
+        with_unit(facts, target.nginx_then),
+    ]
+}
+
+fn beside_cells(facts: &Facts, findings: &Findings) -> [String; 4] {
+    let [direct, nginx, tidegate] = [Kind::Direct, Kind::Nginx, Kind::Tidegate].map(|kind| measured(facts, findings, kind));
+    [facts.label.to_owned(), direct, nginx, tidegate]
+}
+
+/// The best bound that is kept; a missed *must* is set off.
+fn verdict(target: Target, tidegate: Option<f64>, nginx: Option<f64>) -> &'static str {
+    let kept = tidegate.and_then(|value| target.must.keeps(value, nginx).zip(target.aim.keeps(value, nginx)));
+    match kept {
+        None => "–",
+        Some((_, true)) => "aim",
+        Some((true, false)) => "must",
+        Some((false, false)) => "**no**",
+    }
+}
+
+/// The median, with the smallest and the largest value where there was more than one round.
+fn measured(facts: &Facts, findings: &Findings, kind: Kind) -> String {
+    let rounds = findings.rounds(facts.row, kind);
+    let (Some(value), Some(least), Some(most)) =
+        (findings.value(facts.row, kind), rounds.iter().copied().reduce(f64::min), rounds.iter().copied().reduce(f64::max))
+    else {
+        return nothing();
+    };
+    let value = with_unit(facts, value);
+    if rounds.len() == 1 { value } else { format!("{value} ({}–{})", number(facts, least), number(facts, most)) }
+}
+
+fn bound(facts: &Facts, bound: Bound) -> String {
+    match bound {
+        Bound::Nginx(times) => format!("≤ {times} × nginx"),
+        Bound::Value(0.0) => "0".to_owned(),
+        Bound::Value(most) => format!("≤ {most} {}", facts.unit),
+    }
+}
+
+fn with_unit(facts: &Facts, value: f64) -> String {
+    format!("{} {}", number(facts, value), facts.unit)
+}
+
+/// With commas between thousands.
+fn number(facts: &Facts, value: f64) -> String {
+    let digits = format!("{value:.*}", facts.decimals);
+    let (whole, rest) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    let mut grouped = String::new();
+    for (at, digit) in whole.char_indices() {
+        let left = whole.len() - at;
+        if left % 3 == 0 && grouped.ends_with(|last: char| last.is_ascii_digit()) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + rest
+}
+
+fn nothing() -> String {
+    "–".to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -65,10 +65,12 @@ pub(crate) struct Facts {
 pub(crate) struct Target {
     pub(crate) must: Bound,
     pub(crate) aim: Bound,
+    /// nginx' value in the run that the bounds were set after, in the row's unit.
+    pub(crate) nginx_then: f64,
 }
 
-const fn target(row: Row, label: &'static str, unit: &'static str, decimals: usize, must: Bound, aim: Bound) -> Facts {
-    Facts { row, label, unit, decimals, target: Some(Target { must, aim }) }
+const fn target(row: Row, label: &'static str, unit: &'static str, decimals: usize, (must, aim, nginx_then): (Bound, Bound, f64)) -> Facts {
+    Facts { row, label, unit, decimals, target: Some(Target { must, aim, nginx_then }) }
 }
 
 const fn beside(row: Row, label: &'static str, unit: &'static str, decimals: usize) -> Facts {
@@ -79,26 +81,32 @@ const fn beside(row: Row, label: &'static str, unit: &'static str, decimals: usi
 pub(crate) const ROWS: [Facts; 21] = {
     use Bound::{Nginx, Value};
     [
-        target(Row::PacedCpu, "CPU per event, 500 paced streams, 20 ms between events", "µs", 1, Nginx(1.3), Nginx(1.0)),
-        target(Row::FlatCpu, "CPU per event, 32 streams flat out", "µs", 2, Nginx(2.0), Nginx(1.3)),
-        target(Row::FlatLatency, "event latency under that flood, p50", "ms", 2, Value(10.0), Value(3.0)),
-        target(Row::FirstEventP50, "added time to first event, p50", "ms", 2, Value(0.5), Value(0.3)),
-        target(Row::FirstEventP99, "added time to first event, p99", "ms", 2, Nginx(1.25), Nginx(1.0)),
-        target(Row::SmallCpu, "CPU per small whole request", "µs", 1, Value(35.0), Value(25.0)),
-        target(Row::MemoryFewer, "memory per open, mostly idle stream, 5,000 open", "KiB", 1, Value(32.0), Value(12.0)),
-        target(Row::MemoryMore, "memory per open, mostly idle stream, 9,000 open", "KiB", 1, Value(32.0), Value(12.0)),
-        target(Row::ForNobody, "events produced for nobody after 200 clients left, 1 s between events", "", 0, Value(200.0), Value(0.0)),
-        target(Row::IdleAfter, "provider idle after 9,000 silent streams lost their clients", "ms", 0, Value(250.0), Value(50.0)),
-        target(Row::Start, "exec to first 200", "ms", 1, Value(50.0), Value(20.0)),
-        target(Row::Rest, "memory at rest", "MiB", 1, Value(20.0), Value(12.0)),
+        target(Row::PacedCpu, "CPU per event, 500 paced streams, 20 ms between events", "µs", 1, (Nginx(1.3), Nginx(1.0), 13.9)),
+        target(Row::FlatCpu, "CPU per event, 32 streams flat out", "µs", 2, (Nginx(2.0), Nginx(1.3), 2.3)),
+        target(Row::FlatLatency, "event latency under that flood, p50", "ms", 2, (Value(10.0), Value(3.0), 1.4)),
+        target(Row::FirstEventP50, "added time to first event, p50", "ms", 2, (Value(0.5), Value(0.3), 0.3)),
+        target(Row::FirstEventP99, "added time to first event, p99", "ms", 2, (Nginx(1.25), Nginx(1.0), 7.0)),
+        target(Row::SmallCpu, "CPU per small whole request", "µs", 1, (Value(35.0), Value(25.0), 13.6)),
+        target(Row::MemoryFewer, "memory per open, mostly idle stream, 5,000 open", "KiB", 1, (Value(32.0), Value(12.0), 17.8)),
+        target(Row::MemoryMore, "memory per open, mostly idle stream, 9,000 open", "KiB", 1, (Value(32.0), Value(12.0), 17.8)),
+        target(
+            Row::ForNobody,
+            "events produced for nobody after 200 clients left, 1 s between events",
+            "events",
+            0,
+            (Value(200.0), Value(0.0), 0.0),
+        ),
+        target(Row::IdleAfter, "provider idle after 9,000 silent streams lost their clients", "ms", 0, (Value(250.0), Value(50.0), 0.0)),
+        target(Row::Start, "exec to first 200", "ms", 1, (Value(50.0), Value(20.0), 20.0)),
+        target(Row::Rest, "memory at rest", "MiB", 1, (Value(20.0), Value(12.0), 31.0)),
         beside(Row::PacedLatencyP50, "event latency, 500 paced streams, p50", "ms", 2),
         beside(Row::PacedLatencyP99, "event latency, 500 paced streams, p99", "ms", 2),
-        beside(Row::FlatEventsPerRead, "events per read of the client, flat out", "", 1),
-        beside(Row::FlatRate, "events per second, flat out", "", 0),
-        beside(Row::FlatPerCore, "events per second and core of the peer, flat out", "", 0),
+        beside(Row::FlatEventsPerRead, "events per read of the client, flat out", "events", 1),
+        beside(Row::FlatRate, "events per second, flat out", "/s", 0),
+        beside(Row::FlatPerCore, "events per second of the peer's CPU time, flat out", "/s", 0),
         beside(Row::FlatLatencyP99, "event latency flat out, p99", "ms", 2),
-        beside(Row::SmallRate, "small whole requests per second", "", 0),
-        beside(Row::ForNobodyPaced, "events produced for nobody after 200 clients left, 20 ms between events", "", 0),
+        beside(Row::SmallRate, "small whole requests per second", "/s", 0),
+        beside(Row::ForNobodyPaced, "events produced for nobody after 200 clients left, 20 ms between events", "events", 0),
         beside(Row::RestProportional, "memory at rest, shared pages counted once", "MiB", 1),
     ]
 };

@@ -1,6 +1,7 @@
 use super::*;
 
-const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n00A;x=y\r\n, the tide\r\n0\r\nTrailer: 1\r\n\r\n";
+const CHUNKED: &[u8] =
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n00A;x=y\r\n, the tide\r\n0\r\nTrailer: 1\r\n\r\n";
 const COUNTED: &[u8] = b"HTTP/1.1 503 Busy\r\ncontent-length: 4\r\n\r\nbusy";
 
 fn read(answer: &[u8], size: usize) -> (AnswerReader, Vec<u8>) {

@@ -1,10 +1,6 @@
 //! What a peer adds to the time until the first event: requests that arrive steadily, while earlier answers are still streaming.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    time::Duration,
-};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use anyhow::{Context, Result};
 use tokio::{
@@ -25,10 +21,12 @@ use crate::{
 
 /// Between two requests: 200 a second.
 const ARRIVAL: Duration = Duration::from_millis(5);
-/// An answer: it begins after 10 ms and lasts 0.4 s, so some 80 run at any time.
-const ANSWER: Spec = Spec { mode: Mode::Paced { gap: Duration::from_millis(20) }, think: Duration::from_millis(10), events: 20 };
+/// An answer: it begins after 10 ms and lasts 2.5 s, so some 500 run at any time once the first ones end.
+const ANSWER: Spec = Spec { mode: Mode::Paced { gap: Duration::from_millis(20) }, think: Duration::from_millis(10), events: 125 };
+/// Requests that arrive before the first answers end, and are not counted.
+const RAMP: usize = 500;
 /// Kept connections; more are opened, and kept too, when all are busy.
-const CONNECTIONS: usize = 100;
+const CONNECTIONS: usize = RAMP + 50;
 
 pub(super) async fn measure(lab: &mut Lab) -> Result<()> {
     let peers = lab.start_all().await?;
@@ -39,7 +37,7 @@ pub(super) async fn measure(lab: &mut Lab) -> Result<()> {
     for _ in 0..lab.plan.rounds {
         let mut base = 0.0;
         for pool in &pools {
-            let mut transit = pool.round(lab.plan.window).await?;
+            let mut transit = pool.round(lab.plan.first_events).await?;
             let [p50, p99] = [0.5, 0.99].map(|share| milliseconds(transit.quantile(share)));
             if pool.peer.kind() == Kind::Direct {
                 base = p50;
@@ -65,26 +63,32 @@ impl<'a> Pool<'a> {
             let connection = peer.connect().await?;
             pool.idle.borrow_mut().push(connection);
         }
-        // Once through, so that the peer's own connections to the source are there too.
-        pool.round(ARRIVAL * u32::try_from(CONNECTIONS)?).await?;
         Ok(pool)
     }
 
-    /// Sends requests for `length`; gives the nanoseconds that each spent on the way there and its first event on the way back.
-    async fn round(&self, length: Duration) -> Result<Samples> {
+    /// Sends requests until `counted` of them came after the ramp; gives the nanoseconds that each of these spent on the way there, and its first
+    /// event on the way back.
+    async fn round(&self, counted: usize) -> Result<Samples> {
         let transits = Rc::new(RefCell::new(Samples::default()));
         let mut tasks = JoinSet::new();
-        let begin = Instant::now();
-        let mut due = begin;
-        while due < begin + length {
+        let mut due = Instant::now();
+        for n in 0..RAMP + counted {
             sleep_until(due).await;
             due += ARRIVAL;
-            let free = self.idle.borrow_mut().pop();
-            let connection = match free {
+            let connection = self.idle.borrow_mut().pop();
+            let connection = match connection {
                 Some(connection) => connection,
                 None => self.peer.connect().await?,
             };
-            tasks.spawn_local(ask(connection, Rc::clone(&self.request), Rc::clone(&transits), Rc::clone(&self.idle)));
+            let (request, idle, transits) = (Rc::clone(&self.request), Rc::clone(&self.idle), Rc::clone(&transits));
+            tasks.spawn_local(async move {
+                let (connection, transit) = ask(connection, &request).await?;
+                idle.borrow_mut().push(connection);
+                if n >= RAMP {
+                    transits.borrow_mut().add(transit);
+                }
+                anyhow::Ok(())
+            });
         }
         while let Some(ended) = tasks.join_next().await {
             ended?.context("an answer failed")?;
@@ -93,18 +97,17 @@ impl<'a> Pool<'a> {
     }
 }
 
-async fn ask(mut connection: Connection, request: Rc<[u8]>, transits: Rc<RefCell<Samples>>, idle: Rc<RefCell<Vec<Connection>>>) -> Result<()> {
+/// Asks and reads the answer to its end; gives the connection back, with the nanoseconds of the request's and the first event's way.
+async fn ask(mut connection: Connection, request: &[u8]) -> Result<(Connection, u64)> {
     let sent = now_ns();
-    let first = Cell::new(true);
-    connection.send(&request).await?;
-    let note = |stamps: crate::event::Stamps, now: u64| {
-        if first.replace(false) {
-            let there = stamps.received.saturating_sub(sent);
-            let back = now.saturating_sub(stamps.written);
-            transits.borrow_mut().add(there + back);
-        }
-    };
-    while connection.read(note).await? == Progress::More {}
-    idle.borrow_mut().push(connection);
-    Ok(())
+    let mut transit = None;
+    connection.send(request).await?;
+    while connection
+        .read(|stamps, now| {
+            transit.get_or_insert_with(|| stamps.received.saturating_sub(sent) + now.saturating_sub(stamps.written));
+        })
+        .await?
+        == Progress::More
+    {}
+    Ok((connection, transit.context("an answer had no event")?))
 }

@@ -1,17 +1,12 @@
 //! Tidegate with everything on: a key is checked, events are scanned, streams recorded and counted.
 
-use std::{
-    env, fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{env, fs, net::SocketAddr, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
 const CONFIG: &str = "tidegate.toml";
 
-/// Writes the configuration into `folder` and makes a client's key.
+/// Writes the configuration into `folder`, patient with streams that are silent on purpose, and makes a client's key.
 pub(super) fn configure(folder: &Path, address: SocketAddr, source: SocketAddr) -> Result<String> {
     let text = format!(
         r#"[server]
@@ -24,6 +19,12 @@ base_url = "http://{source}/v1"
 api_key = "sk-bench-source"
 [models."*"]
 routes = [{{ provider = "source" }}]
+profile = "patient"
+[profiles.patient]
+connect = "5s"
+first_byte = "1m"
+idle = "10m"
+total = "30m"
 "#,
         ledger = folder.join("tidegate.db").display()
     );
@@ -33,10 +34,12 @@ routes = [{{ provider = "source" }}]
 
 fn create_key(folder: &Path) -> Result<String> {
     let mut command = program(folder)?;
-    let output = command.args(["keys", "create", "--config", CONFIG, "--name", "bench", "--team", "bench", "--environment", "bench"]).output()?;
+    let output =
+        command.args(["keys", "create", "--config", CONFIG, "--name", "bench", "--team", "bench", "--environment", "bench"]).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let key = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).find(|word| word.starts_with("tg_"));
-    key.map(str::to_owned).with_context(|| format!("`tidegate keys create` printed no key: {text}{}", String::from_utf8_lossy(&output.stderr)))
+    key.map(str::to_owned)
+        .with_context(|| format!("`tidegate keys create` printed no key: {text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// Starts the gateway.
@@ -46,20 +49,11 @@ pub(super) fn command(folder: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// The release binary beside this program.
-///
-/// # Errors
-///
-/// When it has not been built.
-pub(crate) fn binary() -> Result<PathBuf> {
-    let binary = env::current_exe()?.with_file_name("tidegate");
-    ensure!(binary.is_file(), "tidegate is not built: cargo build --release -p tidegate");
-    Ok(binary)
-}
-
-/// The program in `folder`, with no setting from this process' environment.
+/// The release binary beside this program, run in `folder` and with no setting from this process' environment.
 fn program(folder: &Path) -> Result<Command> {
-    let mut command = Command::new(binary()?);
+    let binary = env::current_exe()?.with_file_name("tidegate");
+    ensure!(binary.is_file(), "tidegate is not built; scripts/bench builds it, or: cargo build --release -p tidegate");
+    let mut command = Command::new(binary);
     command.current_dir(folder).env_clear();
     Ok(command)
 }

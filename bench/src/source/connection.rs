@@ -23,14 +23,15 @@ const FINISH: &[u8] = b"data: {\"id\":\"chatcmpl-B7tideGateBenchmark0000000001\"
 const USAGE: &[u8] = b"data: {\"id\":\"chatcmpl-B7tideGateBenchmark0000000001\",\"object\":\"chat.completion.chunk\",\"created\":1763700000,\"model\":\"bench\",\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":20,\"total_tokens\":29}}\n\n";
 const DONE: &[u8] = b"data: [DONE]\n\n";
 const WHOLE: &str = r#"{"id":"chatcmpl-B7tideGateBenchmark0000000001","object":"chat.completion","created":1763700000,"model":"bench","choices":[{"index":0,"message":{"role":"assistant","content":"The tide follows the moon, and the gate follows the tide.","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":14,"total_tokens":23}}"#;
-/// Flat-out events that one stream writes before the others have their turn.
-const TURN: u32 = 8;
+/// Flat-out events that one stream writes at once before the others have their turn: so the source is faster than any peer.
+const BURST: usize = 3;
 const MAX_REQUEST: usize = 64 * 1024;
 
 /// Answers requests until the peer leaves or breaks the protocol.
 pub(super) async fn serve(mut connection: TcpStream, count: Rc<Count>) {
     // A peer that leaves in the middle is what many figures are about, so it is no fault worth a word.
     let _left = answer_all(&mut connection, &count).await;
+    count.departed(connection);
 }
 
 async fn answer_all(connection: &mut TcpStream, count: &Count) -> Result<()> {
@@ -68,7 +69,14 @@ async fn answer(connection: &mut TcpStream, count: &Count, received: u64, spec: 
     Ok(())
 }
 
-async fn paced(connection: &mut TcpStream, count: &Count, event: &mut EventBytes, begin: Instant, gap: Duration, events: u64) -> Result<()> {
+async fn paced(
+    connection: &mut TcpStream,
+    count: &Count,
+    event: &mut EventBytes,
+    begin: Instant,
+    gap: Duration,
+    events: u64,
+) -> Result<()> {
     let mut due = begin;
     for _ in after_the_first(events) {
         due += gap;
@@ -81,14 +89,14 @@ async fn paced(connection: &mut TcpStream, count: &Count, event: &mut EventBytes
 }
 
 async fn flat(connection: &mut TcpStream, event: &mut EventBytes, events: u64) -> Result<()> {
-    let mut turn = TURN;
-    for _ in after_the_first(events) {
-        connection.write_all(event.stamped(now_ns())).await?;
-        turn -= 1;
-        if turn == 0 {
-            turn = TURN;
-            task::yield_now().await;
-        }
+    let mut left = after_the_first(events);
+    let mut burst = Vec::new();
+    while !left.is_empty() {
+        burst.clear();
+        let now = now_ns();
+        left.by_ref().take(BURST).for_each(|_| burst.extend_from_slice(event.stamped(now)));
+        connection.write_all(&burst).await?;
+        task::yield_now().await;
     }
     Ok(())
 }
@@ -121,7 +129,10 @@ async fn gone(connection: &TcpStream) -> Result<()> {
 }
 
 async fn write_json(connection: &mut TcpStream, body: &str) -> Result<()> {
-    let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: req_bench\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Request-Id: req_bench\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     Ok(connection.write_all(answer.as_bytes()).await?)
 }
 

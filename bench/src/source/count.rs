@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use tokio::net::TcpStream;
 
 use crate::clock::now_ns;
 
@@ -20,6 +21,7 @@ pub(super) struct Count {
     open: Cell<u64>,
     idle_since: Cell<u64>,
     written: RefCell<VecDeque<u64>>,
+    departed: RefCell<Vec<TcpStream>>,
 }
 
 impl Count {
@@ -38,10 +40,24 @@ impl Count {
         written.push_back(now);
     }
 
+    /// Takes a connection whose peer left, and closes it once no stream is open.
+    ///
+    /// Closing takes longer than noticing: done at once, it would make the source the slow one when thousands leave together.
+    pub(super) fn departed(&self, connection: TcpStream) {
+        self.departed.borrow_mut().push(connection);
+        if self.open.get() == 0 {
+            self.departed.take();
+        }
+    }
+
     /// The books as they are, with the events written after `since`.
     pub(super) fn snapshot(&self, since: u64) -> SourceCount {
         let events_since = self.written.borrow().iter().rev().take_while(|&&at| at > since).count();
-        SourceCount { open: self.open.get(), idle_since: self.idle_since.get(), events_since: u64::try_from(events_since).unwrap_or(u64::MAX) }
+        SourceCount {
+            open: self.open.get(),
+            idle_since: self.idle_since.get(),
+            events_since: u64::try_from(events_since).unwrap_or(u64::MAX),
+        }
     }
 }
 

@@ -1,0 +1,38 @@
+use super::*;
+use crate::rows::Row;
+
+fn line(findings: &Findings, label: &str) -> Vec<String> {
+    let tables = tables(findings);
+    let line = tables.lines().find(|line| line.contains(label)).unwrap_or_else(|| panic!("no {label} in {tables}"));
+    line.split('|').map(|cell| cell.trim().to_owned()).collect()
+}
+
+fn findings(row: Row, nginx: &[f64], tidegate: &[f64]) -> Findings {
+    let mut findings = Findings::default();
+    nginx.iter().for_each(|&value| findings.add(row, Kind::Nginx, value));
+    tidegate.iter().for_each(|&value| findings.add(row, Kind::Tidegate, value));
+    findings
+}
+
+#[test]
+fn a_ratio_target_is_judged_against_nginx_of_the_same_run() {
+    let met = |tidegate| line(&findings(Row::PacedCpu, &[10.0], &[tidegate]), "500 paced streams, 20 ms")[8].clone();
+    assert_eq!([met(10.0), met(12.9), met(13.1)], ["aim", "must", "**no**"]);
+}
+
+#[test]
+fn an_absolute_target_is_judged_without_nginx() {
+    let cells = line(&findings(Row::SmallCpu, &[], &[30.0]), "small whole request");
+    assert_eq!(cells[2..9], ["–", "–", "30.0 µs", "–", "≤ 35 µs", "≤ 25 µs", "must"]);
+}
+
+#[test]
+fn several_rounds_show_their_median_and_their_ends() {
+    let cells = line(&findings(Row::FlatRate, &[1_234_567.0, 999.4, 12_000.0], &[]), "events per second, flat out");
+    assert_eq!(cells[3], "12,000 /s (999–1,234,567)");
+}
+
+#[test]
+fn a_peer_that_was_not_measured_is_judged_by_nothing() {
+    assert_eq!(line(&findings(Row::Start, &[20.0], &[]), "exec to first 200")[4..9], ["–", "–", "≤ 50 ms", "≤ 20 ms", "–"]);
+}
