@@ -1,0 +1,195 @@
+//! The handle that the gateway holds.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tidegate_core::id::StreamId;
+use tidegate_core::record::StreamRecord;
+use tokio::sync::oneshot;
+
+use crate::entry::{Entry, IfDropped, Place, Shared};
+use crate::key_table::KeyTable;
+use crate::queue::{Request, Row};
+use crate::{LedgerError, row, writer};
+
+/// Where the ledger is and what it may hold.
+#[derive(Debug, Clone)]
+pub struct LedgerSettings {
+    /// The SQLite file, made where there is none. `<path>-wal`, `<path>-shm` and `<path>.lock` stand beside it. No network file system.
+    pub path: PathBuf,
+    /// Time after its last change at which a record is deleted. Default 30 days.
+    pub retention: Duration,
+    /// Streams that may be open at once. Keep it at or above the admission limit, or admission is refused here. Default 10,000.
+    ///
+    /// As many again may have ended and wait for their last row; beyond that [`Ledger::begin`] answers [`LedgerError::Full`].
+    pub capacity: usize,
+    /// Longest wait of [`Ledger::begin`]. Default 2 s.
+    pub begin_wait: Duration,
+    /// What a row survives. Default [`Durability::Process`].
+    pub durability: Durability,
+}
+
+impl LedgerSettings {
+    /// The defaults, for the ledger at `path`.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            retention: Duration::from_secs(30 * 24 * 60 * 60),
+            capacity: 10_000,
+            begin_wait: Duration::from_secs(2),
+            durability: Durability::Process,
+        }
+    }
+}
+
+/// What a row survives once it counts as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of the process, `kill -9` included. A power cut or a crash of the system may lose the last seconds, never the older rows.
+    Process,
+    /// A power cut too: each commit waits for the disk, some milliseconds.
+    Power,
+}
+
+/// What [`Ledger::open`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// Streams that ran when their gateway died; they are `interrupted` now.
+    pub interrupted: u64,
+}
+
+/// A stream that is about to begin.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// Its id, the same as in the record.
+    pub id: StreamId,
+    /// When it arrived, in milliseconds since the Unix epoch.
+    pub created_unix_ms: u64,
+    /// What is known of it: `status` is `None`.
+    pub record: StreamRecord,
+}
+
+/// The ledger of a running gateway: a cheap handle to its one writer.
+///
+/// When the last handle and the last [`Entry`] are gone, the writer writes what waits and ends.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+    begin_wait: Duration,
+    keys: Arc<ArcSwap<KeyTable>>,
+}
+
+impl Ledger {
+    /// Opens the ledger, marks the streams of a gateway that died as `interrupted`, and starts the writer. Blocks for some milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::InUse`] while another gateway writes it, [`LedgerError::Newer`] for a later version's file, [`LedgerError::Open`] for
+    /// a file that is no database or cannot be made, [`LedgerError::Start`] for the lock file or the threads.
+    pub fn open(settings: LedgerSettings) -> Result<(Self, Opened), LedgerError> {
+        let begin_wait = settings.begin_wait;
+        let places = settings.capacity.saturating_mul(2);
+        let started = writer::start(settings)?;
+        let shared = Arc::new(Shared::new(started.queue, places));
+        Ok((Self { shared, begin_wait, keys: started.keys }, Opened { interrupted: started.interrupted }))
+    }
+
+    /// Reserves the stream's place and returns when its open row is durable. Nothing that costs may be asked for before.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Full`] at once when all places are taken; [`LedgerError::Unavailable`] at once while rows cannot be written, and
+    /// after [`LedgerSettings::begin_wait`] at the latest.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it means that the client left: a row that was written by then becomes `cancelled_before_output`, `client_gone`.
+    pub async fn begin(&self, opening: Opening) -> Result<Entry, LedgerError> {
+        let (row, answer) = self.open_row(&opening)?;
+        drop(opening);
+        if !self.shared.queue.push(row) {
+            return Err(LedgerError::Unavailable);
+        }
+        match tokio::time::timeout(self.begin_wait, answer).await {
+            Ok(Ok(Ok(mut entry))) => {
+                entry.if_dropped = IfDropped::Internal;
+                Ok(entry)
+            }
+            Ok(Ok(Err(error))) => Err(error),
+            Ok(Err(_)) | Err(_) => Err(LedgerError::Unavailable),
+        }
+    }
+
+    /// Not part of `begin`'s future, so that the record's kilobyte is not either.
+    fn open_row(&self, opening: &Opening) -> Result<(Request, Answer), LedgerError> {
+        if !self.is_available() {
+            return Err(LedgerError::Unavailable);
+        }
+        let place = Place::take(&self.shared).ok_or(LedgerError::Full)?;
+        let (reply, answer) = oneshot::channel();
+        let row = Row::Open {
+            record: row::text(&opening.record),
+            entry: Entry::new(opening.id, opening.created_unix_ms, place),
+            reply: Some(reply),
+            deadline: Instant::now() + self.begin_wait,
+        };
+        Ok((Request::Write(row), answer))
+    }
+
+    /// Rows that wait to be written.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.shared.queue.pending()
+    }
+
+    /// False while rows cannot be written and [`Self::begin`] refuses. Settled streams are kept meanwhile and written as soon as it is possible.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        !self.shared.queue.is_failing()
+    }
+
+    /// The keys in force, renewed within a second after `tidegate keys` has changed them, without a query for each request.
+    #[must_use]
+    pub fn keys(&self) -> Arc<ArcSwap<KeyTable>> {
+        Arc::clone(&self.keys)
+    }
+
+    /// One stream's record, running or ended. What was settled before this call is in it.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Database`] when it cannot be read, [`LedgerError::Unavailable`] after [`Self::close`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    pub async fn stream(&self, id: StreamId) -> Result<Option<StreamRecord>, LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue.push(Request::Read { id, reply });
+        answer.await.unwrap_or(Err(LedgerError::Unavailable))
+    }
+
+    /// Writes everything that waits and gives the ledger back. Call it when the streams have ended: one that is still open stays so in the
+    /// file and becomes `interrupted` at the next start.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Unavailable`] when rows could not be written for five seconds, or when it is closed already.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the writer goes on by itself.
+    pub async fn close(self) -> Result<(), LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue.push(Request::Close { reply });
+        answer.await.unwrap_or(Err(LedgerError::Unavailable))
+    }
+}
+
+type Answer = oneshot::Receiver<Result<Entry, LedgerError>>;
+
+#[cfg(test)]
+mod tests;

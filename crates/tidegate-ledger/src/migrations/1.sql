@@ -1,0 +1,43 @@
+-- A row's number is the time of its last change: Unix milliseconds times 2^20, plus a counter. So rows sort by change, "since" and
+-- retention are ranges of the primary key, and a tail is "everything above the last number seen".
+-- The record is the one truth; the other columns are computed from it when they are asked for and cost nothing to write.
+
+-- Streams that run. Small, and emptied as streams end.
+CREATE TABLE open_streams (
+    n INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    record TEXT NOT NULL
+) STRICT;
+
+-- Streams that ended. Appended to, and deleted from at the old end.
+CREATE TABLE ended_streams (
+    n INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    record TEXT NOT NULL
+) STRICT;
+
+CREATE VIEW streams AS
+    SELECT n, id, record, record ->> 'status' AS status, record ->> 'requested_model' AS model, record ->> 'team' AS team,
+           record ->> 'key_id' AS key_id, record ->> 'created_at' AS created_at
+    FROM ended_streams
+    UNION ALL
+    SELECT n, id, record, record ->> 'status' AS status, record ->> 'requested_model' AS model, record ->> 'team' AS team,
+           record ->> 'key_id' AS key_id, record ->> 'created_at' AS created_at
+    FROM open_streams;
+
+CREATE TABLE keys (
+    id TEXT PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,
+    prefix TEXT NOT NULL,
+    name TEXT NOT NULL,
+    team TEXT,
+    environment TEXT,
+    admin INTEGER NOT NULL,
+    models TEXT,
+    created_ms INTEGER NOT NULL,
+    revoked_ms INTEGER
+) STRICT;
+
+-- Grows with every change of a key, so that a running gateway sees with one small read that it has to load them again.
+CREATE TABLE key_version (version INTEGER NOT NULL) STRICT;
+INSERT INTO key_version VALUES (0);

@@ -1,0 +1,178 @@
+//! What waits for the writer.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tidegate_core::id::StreamId;
+use tidegate_core::record::StreamRecord;
+use tokio::sync::oneshot;
+
+use crate::LedgerError;
+use crate::entry::{Entry, IfDropped, Place};
+
+/// Longest time that an ended stream's row waits for company: somebody who waits for an open row brings it along, so it rarely costs a
+/// commit of its own.
+const LINGER: Duration = Duration::from_millis(5);
+
+/// One thing for the writer to do.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Write a row.
+    Write(Row),
+    /// Read a record, after everything before it was written.
+    Read { id: StreamId, reply: oneshot::Sender<Result<Option<StreamRecord>, LedgerError>> },
+    /// Write what waits, then end.
+    Close { reply: oneshot::Sender<Result<(), LedgerError>> },
+}
+
+/// One row to write.
+#[derive(Debug)]
+pub(crate) enum Row {
+    /// A stream begins; somebody waits for it unless `reply` is gone.
+    Open { record: String, entry: Entry, reply: Option<oneshot::Sender<Result<Entry, LedgerError>>>, deadline: Instant },
+    /// A stream ended.
+    End {
+        opened: i64,
+        id: StreamId,
+        record: String,
+        #[expect(dead_code, reason = "held until written")]
+        place: Place,
+    },
+    /// A stream ended without a record of its own.
+    GiveUp {
+        opened: i64,
+        as_what: IfDropped,
+        completed_ms: u64,
+        #[expect(dead_code, reason = "held until written")]
+        place: Place,
+    },
+}
+
+impl Request {
+    /// Whether somebody waits for the answer.
+    fn is_urgent(&self) -> bool {
+        !matches!(self, Self::Write(Row::End { .. } | Row::GiveUp { .. }))
+    }
+}
+
+/// The list between the handles and the writer. Its length is bounded by the places, since each row holds one.
+///
+/// A channel would wake the writer for every row. Here it sleeps through rows that nobody waits for, and takes all of them with one swap.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+    pending: AtomicUsize,
+    failing: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    requests: Vec<Request>,
+    urgent: bool,
+    closed: bool,
+    sleep: Sleep,
+}
+
+/// What the writer wants to be woken by.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Sleep {
+    /// Nothing but the end: it is at work, or takes a rest.
+    #[default]
+    Undisturbed,
+    UntilUrgent,
+    UntilAny,
+}
+
+impl Waiting {
+    /// Whether there is a reason to end such a sleep.
+    fn disturbs(&self, sleep: Sleep) -> bool {
+        self.closed
+            || match sleep {
+                Sleep::Undisturbed => false,
+                Sleep::UntilUrgent => self.urgent,
+                Sleep::UntilAny => !self.requests.is_empty(),
+            }
+    }
+}
+
+impl Queue {
+    /// Hands a request over. False when the ledger is closed; the request is dropped then.
+    pub(crate) fn push(&self, request: Request) -> bool {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            // Dropped only after the lock is released: an entry in it would come back here.
+            drop(waiting);
+            return false;
+        }
+        if matches!(request, Request::Write(_)) {
+            self.pending.fetch_add(1, Ordering::Relaxed);
+        }
+        waiting.closed = matches!(request, Request::Close { .. });
+        waiting.urgent |= request.is_urgent();
+        waiting.requests.push(request);
+        let wakes = waiting.disturbs(waiting.sleep);
+        drop(waiting);
+        if wakes {
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    /// Takes everything into `batch`. False when the queue is closed: nothing will come after this.
+    ///
+    /// It waits up to `patience` for something, then until `earliest` for more of it, then up to [`LINGER`] for somebody who cannot wait.
+    pub(crate) fn take(&self, batch: &mut Vec<Request>, patience: Duration, earliest: Instant) -> bool {
+        let mut waiting = self.sleep(self.lock(), Sleep::UntilAny, patience);
+        if !waiting.requests.is_empty() {
+            waiting = self.sleep(waiting, Sleep::Undisturbed, earliest.saturating_duration_since(Instant::now()));
+            waiting = self.sleep(waiting, Sleep::UntilUrgent, LINGER);
+        }
+        batch.append(&mut waiting.requests);
+        waiting.urgent = false;
+        !waiting.closed
+    }
+
+    fn sleep<'a>(&self, mut waiting: MutexGuard<'a, Waiting>, sleep: Sleep, longest: Duration) -> MutexGuard<'a, Waiting> {
+        if longest.is_zero() || waiting.disturbs(sleep) {
+            return waiting;
+        }
+        waiting.sleep = sleep;
+        let (mut waiting, _) =
+            self.wake.wait_timeout_while(waiting, longest, |waiting| !waiting.disturbs(sleep)).unwrap_or_else(PoisonError::into_inner);
+        waiting.sleep = Sleep::Undisturbed;
+        waiting
+    }
+
+    /// Lets nothing more in. What waits is still written.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.wake.notify_one();
+    }
+
+    /// Rows handed over and not written yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.load(Ordering::Relaxed)
+    }
+
+    /// The writer has written so many rows.
+    pub(crate) fn written(&self, rows: usize) {
+        self.pending.fetch_sub(rows, Ordering::Relaxed);
+    }
+
+    /// Whether the last attempt to write failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether writing failed, and returns what it was before.
+    pub(crate) fn set_failing(&self, failing: bool) -> bool {
+        self.failing.swap(failing, Ordering::Relaxed)
+    }
+
+    /// A panic cannot leave the list half changed, so a poisoned lock is as good as any.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
