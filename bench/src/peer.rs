@@ -30,6 +30,9 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 /// Between two attempts to reach a starting peer.
 const START_POLL: Duration = Duration::from_micros(200);
 
+/// Unused connections that a peer may keep to the source: as many as streams come and go at the same time in any figure, and more.
+const KEPT: u32 = 1024;
+
 /// Who stands between client and source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub(crate) enum Kind {

@@ -4,18 +4,21 @@ use std::{fs, net::SocketAddr, path::Path, process::Command};
 
 use anyhow::{Context, Result};
 
-/// Connections that the two workers keep to the source between requests, each.
-const KEPT: u32 = 512;
+use super::KEPT;
+
+const WORKERS: u32 = 2;
 
 /// Writes the configuration into `folder`.
 pub(super) fn configure(folder: &Path, address: SocketAddr, source: SocketAddr) -> Result<()> {
     // Workers of a root master would become another user, who may not write into `folder`.
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+    // nginx counts them in each worker.
+    let kept = KEPT / WORKERS;
     let text = format!(
         "{user}
 daemon off;
 pid nginx.pid;
-worker_processes 2;
+worker_processes {WORKERS};
 worker_rlimit_nofile 20000;
 error_log error.log error;
 events {{ worker_connections 20000; }}
@@ -29,7 +32,7 @@ http {{
     keepalive_requests 1000000000;
     upstream source {{
         server {source};
-        keepalive {KEPT};
+        keepalive {kept};
         keepalive_requests 1000000000;
     }}
     server {{

@@ -4,6 +4,8 @@ use std::{env, fs, net::SocketAddr, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
+use super::KEPT;
+
 const CONFIG: &str = "tidegate.toml";
 
 /// Writes the configuration into `folder`, patient with streams that are silent on purpose, and makes a client's key.
@@ -17,6 +19,7 @@ path = "{ledger}"
 kind = "openai"
 base_url = "http://{source}/v1"
 api_key = "sk-bench-source"
+idle_connections = {KEPT}
 [models."*"]
 routes = [{{ provider = "source" }}]
 profile = "patient"
