@@ -12,7 +12,7 @@ use tidegate_e2e::{Answer, Chat, World, agree};
 const RICH: &str = r#"m: role 'hel' reasoning 'hmm' refusal 'no'
     chunk '"choices":[{"index":1,"delta":{"role":"assistant","content":"other"},"logprobs":{"content":[{"token":"o","logprob":-0.1,"bytes":[111],"top_logprobs":[]}]},"finish_reason":null}]'
     chunk '"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_1","type":"function","function":{"name":"f","arguments":""}}]},"finish_reason":null}]'
-    chunk '"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\"a\":\"\\u00e9 \ud83d\ude00\"}"}}]},"finish_reason":null}],"x_unknown":{"kept":1.50}'
+    chunk '"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"function":{"arguments":"{\\"a\\":\\"\\u00e9 \\ud83d\\ude00\\"}"}}]},"finish_reason":null}],"x_unknown":{"kept":1.50}'
     data '{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[ ],"spaced" : true}'
     chunk '"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]'
     finish 'tool_calls' usage done eof"#;

@@ -35,10 +35,7 @@ impl House {
 
     /// Rust files that are not tests.
     pub(crate) fn production(&self) -> impl Iterator<Item = &Source> {
-        self.rust().filter(|file| {
-            let inside = ["/src/"].iter().any(|part| file.path.contains(part));
-            inside && !file.path.ends_with("tests.rs") && !file.path.contains("/tests/")
-        })
+        self.rust().filter(|file| file.path.contains("/src/") && !file.path.ends_with("tests.rs") && !file.path.contains("/tests/"))
     }
 
     fn read_folder(&mut self, folder: &Path) {
@@ -67,15 +64,15 @@ impl Source {
         short_name(folder)
     }
 
-    /// Numbered lines that are not comments.
+    /// Numbered lines that are neither blank nor comments.
     pub(crate) fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
-        (1..).zip(self.text.lines()).filter(|(_, line)| !line.trim_start().starts_with("//"))
+        (1..).zip(self.text.lines()).filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with("//"))
     }
 }
 
 /// What stands between the quotes of a line. Simple: it knows neither raw strings with quotes nor literals over several lines.
-pub(crate) fn string_literals(line: &str) -> String {
-    line.split('"').skip(1).step_by(2).collect::<Vec<_>>().join("\n")
+pub(crate) fn string_literals(line: &str) -> impl Iterator<Item = &str> {
+    line.split('"').skip(1).step_by(2)
 }
 
 /// One crate of the workspace, with the short names of what it depends on.

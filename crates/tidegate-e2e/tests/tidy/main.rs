@@ -15,7 +15,7 @@ const LONG: usize = 400;
 const TOO_LONG: usize = 800;
 /// Packages in the lock file, tests and benchmark included.
 const LOCKED_PACKAGES: usize = 400;
-/// Lines of `serve.rs` and the seven stages, which a newcomer should read in an afternoon.
+/// Lines of code (neither blank nor comment) of `serve.rs` and the seven stages, which a newcomer should read in an afternoon.
 const PATH_OF_A_STREAM: usize = 4_000;
 
 /// What each crate may use of ours in production.
@@ -50,8 +50,11 @@ const WIRE_WORDS: &[&str] = &[
 ];
 
 /// Crates that spell wire words themselves, with the reason.
-const SPELL_FOR_THEMSELVES: &[(&str, &str)] =
-    &[("e2e", "an oracle that shared the product's constants would share their mistakes"), ("bench", "it measures other gateways too")];
+const SPELL_FOR_THEMSELVES: &[(&str, &str)] = &[
+    ("e2e", "an oracle that shared the product's constants would share their mistakes"),
+    ("scenario", "the mock is the other side of the wire, and has to be able to spell things wrongly"),
+    ("bench", "it measures other gateways too"),
+];
 
 #[test]
 fn production_files_stay_under_four_hundred_lines_with_few_exceptions() {
@@ -116,9 +119,12 @@ fn wire_words_are_spelled_in_names_and_nowhere_else() {
             continue;
         }
         for (number, line) in file.code_lines() {
-            let literals = house::string_literals(line).to_ascii_lowercase();
-            for word in WIRE_WORDS.iter().filter(|word| literals.contains(&word.to_ascii_lowercase())) {
-                found.push(format!("{}:{number}: {word}", file.path));
+            for literal in house::string_literals(line) {
+                // A header's name in a sentence for a person is prose.
+                let is_name = |word: &str| !(word.starts_with("x-") && literal.contains(' '));
+                let literal = literal.to_ascii_lowercase();
+                let words = WIRE_WORDS.iter().filter(|word| literal.contains(&word.to_ascii_lowercase()) && is_name(word));
+                found.extend(words.map(|word| format!("{}:{number}: {word}", file.path)));
             }
         }
     }
@@ -209,7 +215,7 @@ fn the_path_of_a_stream_stays_readable_in_an_afternoon() {
         .production()
         .filter_map(|file| Some((file, file.path.strip_prefix("crates/tidegate-gateway/src/")?)))
         .filter(|(_, inside)| stages.iter().any(|stage| inside.split(['/', '.']).next() == Some(stage)))
-        .map(|(file, _)| file.text.lines().count())
+        .map(|(file, _)| file.code_lines().count())
         .sum();
     assert!(lines <= PATH_OF_A_STREAM, "{lines} lines, the bound is {PATH_OF_A_STREAM}");
 }
