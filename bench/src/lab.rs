@@ -31,6 +31,8 @@ pub(crate) struct Plan {
     pub(crate) small_requests: usize,
     /// Requests of one round whose first events count.
     pub(crate) first_events: usize,
+    /// Before each reading of memory: what the openings left behind is given back by then, if it ever is.
+    pub(crate) settle: Duration,
     /// Silent streams open at once: first fewer, then more.
     pub(crate) silent_streams: [usize; 2],
     /// Fresh starts.
@@ -45,6 +47,7 @@ impl Plan {
         paced_streams: 500,
         small_requests: 20_000,
         first_events: 1_000,
+        settle: Duration::from_secs(3),
         silent_streams: [5_000, 9_000],
         starts: 10,
     };
@@ -55,6 +58,7 @@ impl Plan {
         paced_streams: 100,
         small_requests: 2_000,
         first_events: 200,
+        settle: Duration::from_millis(500),
         silent_streams: [500, 1_000],
         starts: 2,
     };

@@ -13,19 +13,16 @@ use crate::{
     streams::open_unread,
 };
 
-/// Before each reading: what the openings left behind is given back by then, if it ever is.
-const SETTLE: Duration = Duration::from_secs(3);
-
 pub(super) async fn measure(lab: &mut Lab) -> Result<()> {
     let spec = Spec::endless(Mode::Silent);
     for kind in lab.proxies() {
         let peer = lab.site(kind)?.start().await?;
         drop(open_unread(&peer, spec, 1).await?);
-        let rest = settled(&peer).await?;
+        let rest = settled(&peer, lab.plan.settle).await?;
         let mut connections = Vec::new();
         for (row, count) in [Row::MemoryFewer, Row::MemoryMore].into_iter().zip(lab.plan.silent_streams) {
             connections.append(&mut open_unread(&peer, spec, count - connections.len()).await?);
-            let more = settled(&peer).await? - rest;
+            let more = settled(&peer, lab.plan.settle).await? - rest;
             lab.found(row, kind, more / count as f64);
         }
         drop(connections);
@@ -34,8 +31,8 @@ pub(super) async fn measure(lab: &mut Lab) -> Result<()> {
     Ok(())
 }
 
-/// Resident KiB after [`SETTLE`].
-async fn settled(peer: &Peer) -> Result<f64> {
-    sleep(SETTLE).await;
+/// Resident KiB after `settle`.
+async fn settled(peer: &Peer, settle: Duration) -> Result<f64> {
+    sleep(settle).await;
     Ok(peer.memory()?.map_or(0.0, |memory| memory.resident as f64))
 }
