@@ -6,6 +6,7 @@ mod chunk;
 mod whole;
 
 mod answer;
+mod pattern;
 mod usage;
 
 mod assemble;

@@ -18,10 +18,13 @@ const MAX_DEPTH: u8 = 16;
 /// The top level of a chunk or a whole answer.
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct Answer<'a> {
-    #[serde(default)]
-    pub(super) choices: Choices,
+    #[serde(borrow, default)]
+    pub(super) choices: Choices<'a>,
     #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
+    /// A chunk's random padding.
+    #[serde(borrow, default)]
+    pub(super) obfuscation: Option<&'a RawValue>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -46,20 +49,20 @@ impl<'a> Answer<'a> {
 
 /// All choices of a chunk or a whole answer.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Choices {
+pub(super) struct Choices<'a> {
     /// The member is there and not null.
     pub(super) listed: bool,
     /// The indices that occur, as bits.
     pub(super) seen: u128,
     /// The indices that have a finish reason, as bits.
     pub(super) finished: u128,
-    /// One of them shows something.
-    pub(super) has_output: bool,
+    /// The first member of a delta or message that a reader can see.
+    pub(super) shown: Option<&'a RawValue>,
     /// One of them finished because of an error (OpenRouter).
     pub(super) failed: bool,
 }
 
-impl<'de> Deserialize<'de> for Choices {
+impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ChoicesVisitor)
     }
@@ -68,20 +71,20 @@ impl<'de> Deserialize<'de> for Choices {
 struct ChoicesVisitor;
 
 impl<'de> Visitor<'de> for ChoicesVisitor {
-    type Value = Choices;
+    type Value = Choices<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of choices")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Choices, E> {
+    fn visit_unit<E: Error>(self) -> Result<Choices<'de>, E> {
         Ok(Choices::default())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Choices<'de>, A::Error> {
         let mut choices = Choices { listed: true, ..Choices::default() };
         let mut place = 0;
-        while let Some(choice) = list.next_element::<Choice>()? {
+        while let Some(choice) = list.next_element::<Choice<'de>>()? {
             let index = choice.index.unwrap_or(place);
             let bit = 1u128.checked_shl(index).ok_or_else(|| A::Error::custom("a choice's index is out of range"))?;
             choices.seen |= bit;
@@ -89,7 +92,7 @@ impl<'de> Visitor<'de> for ChoicesVisitor {
                 choices.finished |= bit;
             }
             choices.failed |= choice.finish_reason == Finish::Failed;
-            choices.has_output |= choice.delta.shows || choice.message.shows;
+            choices.shown = choices.shown.or(choice.delta.shown).or(choice.message.shown);
             place = index.saturating_add(1).min(MAX_CHOICES);
         }
         Ok(choices)
@@ -98,25 +101,25 @@ impl<'de> Visitor<'de> for ChoicesVisitor {
 
 /// One choice. Some servers leave out the index; then its place in the list counts.
 #[derive(serde::Deserialize)]
-struct Choice {
+struct Choice<'a> {
     #[serde(default)]
     index: Option<u32>,
-    #[serde(default)]
-    delta: Message,
-    #[serde(default)]
-    message: Message,
+    #[serde(borrow, default)]
+    delta: Message<'a>,
+    #[serde(borrow, default)]
+    message: Message<'a>,
     #[serde(default)]
     finish_reason: Finish,
 }
 
 /// A delta, or the message of a whole answer.
 #[derive(Clone, Copy, Default)]
-struct Message {
-    /// It holds more than a role and empty members.
-    shows: bool,
+struct Message<'a> {
+    /// The first member beyond the role that is not empty.
+    shown: Option<&'a RawValue>,
 }
 
-impl<'de> Deserialize<'de> for Message {
+impl<'de: 'a, 'a> Deserialize<'de> for Message<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(MessageVisitor)
     }
@@ -125,23 +128,23 @@ impl<'de> Deserialize<'de> for Message {
 struct MessageVisitor;
 
 impl<'de> Visitor<'de> for MessageVisitor {
-    type Value = Message;
+    type Value = Message<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a message or null")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Message, E> {
+    fn visit_unit<E: Error>(self) -> Result<Message<'de>, E> {
         Ok(Message::default())
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Message, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Message<'de>, A::Error> {
         let mut message = Message::default();
         while let Some(key) = map.next_key::<&RawValue>()? {
-            if message.shows || json::quoted(key) == Some(chat::ROLE) {
+            if message.shown.is_some() || json::quoted(key) == Some(chat::ROLE) {
                 map.next_value::<IgnoredAny>()?;
             } else {
-                message.shows = shows(map.next_value()?, 0);
+                message.shown = Some(map.next_value::<&RawValue>()?).filter(|member| shows(member, 0));
             }
         }
         Ok(message)

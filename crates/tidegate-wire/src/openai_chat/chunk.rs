@@ -4,6 +4,7 @@ use tidegate_core::event::{EventFacts, EventKind};
 use tidegate_core::failure::Failure;
 
 use super::answer::{Answer, Choices};
+use super::pattern::Pattern;
 use super::{provider_error, usage};
 use crate::names::{DONE, chat};
 use crate::sse::RawEvent;
@@ -18,6 +19,8 @@ pub struct ChatReader {
     /// Those that have a finish reason.
     finished: u128,
     done: bool,
+    /// The last chunk that was nothing but output.
+    pattern: Pattern,
 }
 
 impl ChatReader {
@@ -25,7 +28,7 @@ impl ChatReader {
     /// the gateway alone.
     #[must_use]
     pub fn new(choices: u32, client_wants_usage: bool) -> Self {
-        Self { choices, client_wants_usage, seen: 0, finished: 0, done: false }
+        Self { choices, client_wants_usage, seen: 0, finished: 0, done: false, pattern: Pattern::default() }
     }
 
     /// Says what `event` is, and checks that its data is JSON of the dialect's shape.
@@ -47,6 +50,8 @@ impl ChatReader {
                 self.done = true;
                 EventFacts { proves_end: true, ..for_nobody() }
             }
+            // Whoever read its like has read it: nearly every event of a stream ends here.
+            json if event.event_type().is_none() && self.pattern.fits(json) => EventFacts::of(EventKind::Output),
             json => self.read_json(event, json),
         }
     }
@@ -64,20 +69,20 @@ impl ChatReader {
         }
         match answer {
             Some(answer) if answer.choices.failed => failed(Failure::UpstreamError),
-            Some(answer) => self.read_chunk(&answer),
+            Some(answer) => self.read_chunk(&answer, json),
             // Half an event and then the end of the body: it was cut.
             None if event.is_unfinished() => failed(Failure::UpstreamCut),
             None => failed(Failure::UpstreamMalformed),
         }
     }
 
-    fn read_chunk(&mut self, answer: &Answer<'_>) -> EventFacts {
-        let Choices { listed, seen, finished, has_output, .. } = answer.choices;
+    fn read_chunk(&mut self, answer: &Answer<'_>, json: &[u8]) -> EventFacts {
+        let Choices { listed, seen, finished, shown, .. } = answer.choices;
         self.seen |= seen;
         self.finished |= finished;
         let kind = if finished != 0 {
             EventKind::Completion
-        } else if has_output {
+        } else if shown.is_some() {
             EventKind::Output
         } else if seen == 0 && answer.usage.is_some() {
             EventKind::Usage
@@ -87,13 +92,17 @@ impl ChatReader {
         } else {
             EventKind::Other
         };
-        EventFacts {
-            has_output,
+        let facts = EventFacts {
+            has_output: shown.is_some(),
             proves_end: finished != 0 && self.end_is_proved(),
             for_gateway_only: kind == EventKind::Usage && !self.client_wants_usage,
             usage: answer.usage.and_then(usage::read),
             ..EventFacts::of(kind)
+        };
+        if let (Some(shown), true) = (shown, facts == EventFacts::of(EventKind::Output)) {
+            self.pattern.learn(json, shown, answer.obfuscation);
         }
+        facts
     }
 }
 

@@ -15,7 +15,7 @@ pub fn read_whole(body: &[u8]) -> EventFacts {
         Some(answer) if answer.is_error() => provider_error::read_event(body).failure,
         Some(answer) if answer.choices.failed => Failure::UpstreamError,
         Some(answer) if answer.choices.seen != 0 => {
-            return EventFacts { has_output: answer.choices.has_output, usage: answer.usage.and_then(usage::read), ..facts };
+            return EventFacts { has_output: answer.choices.shown.is_some(), usage: answer.usage.and_then(usage::read), ..facts };
         }
         // No SDK raises on an answer without choices (protocols.md, rule 2).
         Some(_) | None => Failure::UpstreamMalformed,
