@@ -58,10 +58,6 @@ pub mod header {
     /// `no` defeats nginx's response buffering (nginx, `proxy_buffering`).
     pub const ACCEL_BUFFERING: &str = "x-accel-buffering";
 
-    /// The organisation that pays (OpenAI's documentation).
-    pub const OPENAI_ORGANIZATION: &str = "openai-organization";
-    /// The project that pays (OpenAI's documentation).
-    pub const OPENAI_PROJECT: &str = "openai-project";
     /// The provider's own measure of its work (OpenAI's documentation).
     pub const OPENAI_PROCESSING_MS: &str = "openai-processing-ms";
 }

@@ -9,6 +9,8 @@ use crate::json;
 
 /// How deep the text of a chunk is looked for. A tool call's arguments lie three levels deep.
 const MAX_DEPTH: u8 = 8;
+/// Longest chunk that is learned, without its texts. Each open stream keeps one; real ones are a tenth of it.
+const MAX_FIXED: usize = 4096;
 
 /// A chunk that was read, without the inside of the strings that the next one may change.
 #[derive(Debug, Default)]
@@ -36,6 +38,11 @@ impl Pattern {
         let mut texts = [Some(place(shown, true)), padding.and_then(json::quoted).map(|padding| place(padding, false))];
         // Nothing before something: what is not there comes first and is skipped.
         texts.sort_unstable();
+        let fixed = chunk.len() - texts.iter().flatten().map(|(_, len, _)| len).sum::<usize>();
+        if fixed > MAX_FIXED {
+            return;
+        }
+        self.fixed.reserve_exact(fixed);
         let mut copied = 0;
         for (gap, (start, len, is_shown)) in self.gaps.iter_mut().zip(texts.into_iter().flatten()) {
             self.fixed.extend_from_slice(chunk.get(copied..start).unwrap_or_default());

@@ -81,6 +81,14 @@ fn output_without_a_text_teaches_nothing() {
     assert!(!pattern(number, "x", None).fits(number.as_bytes()));
 }
 
+#[test]
+fn an_oversized_chunk_is_not_kept() {
+    let text = chunk(&"long ".repeat(5000), "abc");
+    assert!(pattern(&text, "content", Some("abc")).fits(chunk("short", "x").as_bytes()), "its text is not kept");
+    let frame = chunk("one", "abc").replace("\"c\"", &format!("\"{}\"", "c".repeat(5000)));
+    assert!(!pattern(&frame, "content", Some("abc")).fits(frame.as_bytes()));
+}
+
 fn event(data: &[u8]) -> RawEvent {
     let mut body = Vec::new();
     write_event(&mut body, None, data);
