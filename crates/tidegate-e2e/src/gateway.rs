@@ -210,21 +210,21 @@ fn command(folder: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// The built binary beside the test's own; cargo builds it first where it is missing.
+/// The binary under test: `TIDEGATE_BINARY` where it is set, else the one beside the test's own, which cargo first brings up to date.
 fn binary() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    BUILT.get_or_init(|| find_or_build().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
+    BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
 }
 
-fn find_or_build() -> Result<PathBuf> {
+fn build() -> Result<PathBuf> {
+    if let Some(binary) = std::env::var_os("TIDEGATE_BINARY") {
+        return Ok(binary.into());
+    }
     let own = std::env::current_exe()?;
     let profile = own.ancestors().nth(2).context("the test does not run from target/PROFILE/deps")?;
-    let binary = profile.join("tidegate");
-    if !binary.exists() {
-        let built = std::process::Command::new(env!("CARGO")).args(["build", "-p", "tidegate"]).current_dir(crate::root()).status()?;
-        ensure!(built.success(), "the gateway does not build");
-    }
-    Ok(binary)
+    let built = std::process::Command::new(env!("CARGO")).args(["build", "-p", "tidegate"]).current_dir(crate::root()).output()?;
+    ensure!(built.status.success(), "the gateway does not build:\n{}", String::from_utf8_lossy(&built.stderr));
+    Ok(profile.join("tidegate"))
 }
 
 fn collect(stream: Option<impl AsyncRead + Unpin + Send + 'static>, into: &Arc<Mutex<String>>) {

@@ -126,8 +126,8 @@ impl Answer {
     /// Nothing came in time, or the framing is broken.
     pub async fn event(&mut self) -> Result<Option<Event>> {
         loop {
-            if let Some(at) = find(&self.body, b"\n\n") {
-                let raw = String::from_utf8(self.body.drain(..at + 2).collect())?;
+            if let Some(end) = end_of_event(&self.body) {
+                let raw = String::from_utf8(self.body.drain(..end).collect())?;
                 let data: Vec<&str> = raw.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
                 let data = (!data.is_empty()).then(|| data.join("\n"));
                 return Ok(Some(Event { raw, data, at: self.sent.elapsed() }));
@@ -229,6 +229,17 @@ impl Answer {
         }
         Ok(())
     }
+}
+
+/// Behind the first blank line, whose line ends may be LF or CRLF.
+fn end_of_event(body: &[u8]) -> Option<usize> {
+    let mut lines = (0..body.len()).filter(|at| body[*at] == b'\n');
+    let mut line_start = 0;
+    lines.find_map(|end| {
+        let is_blank = matches!(&body[line_start..end], b"" | b"\r");
+        line_start = end + 1;
+        is_blank.then_some(end + 1)
+    })
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {

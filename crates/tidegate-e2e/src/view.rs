@@ -62,13 +62,16 @@ impl View {
     pub async fn read_on(&mut self, answer: &mut Answer, output_events: u64) -> Result<()> {
         if answer.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream")) {
             while self.output_events < output_events {
-                let Some(event) = answer.event().await? else { break };
+                let Some(event) = answer.event().await? else {
+                    self.end = answer.end();
+                    break;
+                };
                 self.take(event)?;
             }
         } else {
             self.take_whole(&answer.bytes().await?)?;
+            self.end = answer.end();
         }
-        self.end = answer.end();
         Ok(())
     }
 

@@ -39,7 +39,7 @@ async fn each_fault_ends_the_stream_with_a_typed_event_and_never_with_an_end_mar
 async fn a_whole_answer_that_cannot_be_completed_is_an_http_error() -> Result<()> {
     let world = World::of(&scenario(FAULTS, "'hel'")).model(SOON).start().await?;
     for (model, _, status, code) in FAULTS {
-        let (view, record) = world.chat_and_record(&Chat::whole(model)).await.context(*model)?;
+        let (view, record) = world.chat_and_record(&Chat::new(model).header("x-tidegate-delivery", "buffered")).await.context(*model)?;
         assert_eq!((view.status, view.code(), view.partial()), (*status, *code, Some(false)), "{model}: {view:?}");
         assert_eq!(record["status"], "failed_before_output", "{model}: nobody saw any output");
         agree(&view, &record).context(*model)?;
@@ -50,7 +50,7 @@ async fn a_whole_answer_that_cannot_be_completed_is_an_http_error() -> Result<()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drip_without_end_is_stopped_by_the_total_and_by_nothing_else() -> Result<()> {
     let world = World::of("m: repeat 1000 ('x' 50ms) end")
-        .model("timeouts = { first_byte = \"1s\", idle = \"1s\", total = \"2s\" }")
+        .model("timeouts = { connect = \"1s\", first_byte = \"1s\", idle = \"1s\", total = \"2s\" }")
         .start()
         .await?;
     let (view, record) = world.chat_and_record(&Chat::new("m")).await?;

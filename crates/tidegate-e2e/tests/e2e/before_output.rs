@@ -43,7 +43,7 @@ pub(crate) fn scenario(faults: &[(&str, &str, u16, &str)], before: &str) -> Stri
 async fn each_fault_is_an_http_error_with_its_own_code_and_the_record_agrees() -> Result<()> {
     let world = World::of(&scenario(FAULTS, "")).model(SOON).start().await?;
     for (model, _, status, code) in FAULTS {
-        for chat in [Chat::new(model), Chat::whole(model)] {
+        for chat in [Chat::new(model), Chat::new(model).header("x-tidegate-delivery", "buffered")] {
             let (view, record) = world.chat_and_record(&chat).await.context(*model)?;
             assert_eq!((view.status, view.code()), (*status, *code), "{model}: {view:?}");
             assert_eq!((view.end, view.partial()), (Some(TransportEnd::Complete), Some(false)), "{model}: {view:?}");

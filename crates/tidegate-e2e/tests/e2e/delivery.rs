@@ -64,6 +64,18 @@ async fn a_whole_answer_is_put_together_from_the_providers_stream() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_whole_answer_may_take_longer_than_a_provider_may_be_silent() -> Result<()> {
+    let limits = "timeouts = { first_byte = \"1s\", idle = \"1s\", total = \"20s\" }";
+    let world = World::of("m: words 30 every 100ms end").model(limits).start().await?;
+    for chat in [Chat::new("m").header("x-tidegate-delivery", "buffered"), Chat::whole("m")] {
+        let (view, record) = world.chat_and_record(&chat).await?;
+        assert!(view.completed(), "three seconds of words are no silence: {view:?}");
+        agree(&view, &record)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_whole_answer_waits_out_the_head_time_without_an_early_200() -> Result<()> {
     let world = World::of("m: 'hel' 600ms cut").server("head_after = \"100ms\"").start().await?;
     let (view, record) = world.chat_and_record(&Chat::whole("m")).await?;

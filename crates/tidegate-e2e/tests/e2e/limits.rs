@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tidegate_e2e::{Answer, Chat, World, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+const SOON: &str = "timeouts = { first_byte = \"1s\", idle = \"300ms\", total = \"6s\" }";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn past_max_streams_the_next_one_is_refused_at_once_and_taken_when_one_has_ended() -> Result<()> {
@@ -30,7 +32,7 @@ async fn past_max_streams_the_next_one_is_refused_at_once_and_taken_when_one_has
 #[tokio::test(flavor = "multi_thread")]
 async fn a_permit_is_free_again_whatever_the_ending() -> Result<()> {
     let scenario = "ok: 'hello' end; cut: 'hel' cut; early: role cut; refused: refuse; stall: 'hel' stall; error: error 'no'";
-    let world = World::of(scenario).server("max_streams = 1").model("timeouts = { idle = \"300ms\" }").start().await?;
+    let world = World::of(scenario).server("max_streams = 1").model(SOON).start().await?;
     for model in ["ok", "cut", "early", "refused", "stall", "error", "ok"] {
         for chat in [Chat::new(model), Chat::whole(model)] {
             let view = eventually(model, async || world.chat(&chat).await.ok().filter(|view| view.code() != "gateway_overloaded"));
@@ -125,7 +127,6 @@ async fn requests_that_cannot_be_understood_are_refused_with_a_reason() -> Resul
     ] {
         let view = post(chat, body).await?;
         assert_eq!((view.status, view.code()), (400, "invalid_request"), "{body}: {view:?}");
-        assert!(view.error.context("an error")?["param"].is_null());
     }
     let view = post("/v1/nothing", "{}").await?;
     assert_eq!((view.status, view.code()), (404, "not_found"), "{view:?}");

@@ -55,7 +55,7 @@ async fn metrics_count_the_ends_by_status_and_code_and_the_open_streams() -> Res
     let has = |words: &[&str]| text.lines().any(|line| !line.starts_with('#') && words.iter().all(|word| line.contains(word)));
     assert!(has(&["completed", " 1"]) && has(&["failed_after_output", "upstream_cut", " 1"]), "{text}");
     assert!(has(&["open", " 1"]), "{text}");
-    for subject in ["first_output", "first_event", "gap", "ledger"] {
+    for subject in ["time_to_first_chunk", "time_to_first_event", "longest_gap", "ledger_pending"] {
         assert!(text.contains(subject), "{subject} is missing in\n{text}");
     }
     drop(open);
