@@ -14,6 +14,9 @@ use crate::key_table::{self, KeyTable};
 /// How often it looks. A key that was made or revoked elsewhere is in force after this time.
 const EVERY: Duration = Duration::from_millis(500);
 
+/// How many of these looks pass between two copies of the log: each waits for the disk, and under load they would follow one another.
+const LOOKS_PER_COPY: u32 = 2;
+
 /// Copies the log back into the database, so that the writer's commits never wait for the disk, and loads the keys again when they have
 /// changed. It ends when this is dropped.
 #[derive(Debug)]
@@ -26,8 +29,10 @@ impl Keeper {
         let (stop, stopped) = mpsc::channel();
         let body = move || {
             let mut is_fine = true;
+            let mut looks = 0_u32;
             while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
-                let done = keep(&conn, &keys);
+                looks = looks.wrapping_add(1);
+                let done = renew(&conn, &keys).and_then(|()| if looks.is_multiple_of(LOOKS_PER_COPY) { copy_log(&conn) } else { Ok(()) });
                 if let Err(error) = &done
                     && is_fine
                 {
@@ -44,11 +49,14 @@ impl Keeper {
     }
 }
 
-fn keep(conn: &Connection, keys: &ArcSwap<KeyTable>) -> Result<(), LedgerError> {
+fn renew(conn: &Connection, keys: &ArcSwap<KeyTable>) -> Result<(), LedgerError> {
     if key_table::version(conn)? != keys.load().version() {
         keys.store(Arc::new(KeyTable::load(conn)?));
     }
-    // Passive: it copies what it can and waits for nobody.
-    conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))?;
     Ok(())
+}
+
+/// Passive: it copies what it can and waits for nobody.
+fn copy_log(conn: &Connection) -> Result<(), LedgerError> {
+    Ok(conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))?)
 }

@@ -17,7 +17,8 @@ use crate::{LedgerError, row, writer};
 /// Where the ledger is and what it may hold.
 #[derive(Debug, Clone)]
 pub struct LedgerSettings {
-    /// The SQLite file, made where there is none. `<path>-wal`, `<path>-shm` and `<path>.lock` stand beside it. No network file system.
+    /// The SQLite file, made where there is none. `<path>-wal`, `<path>-shm`, `<path>.recent` and
+    /// `<path>.lock` stand beside it; copy all of them or none. No network file system.
     pub path: PathBuf,
     /// Time after its last change at which a record is deleted. Default 30 days.
     pub retention: Duration,
@@ -89,10 +90,11 @@ impl Ledger {
     ///
     /// [`LedgerError::InUse`] while another gateway writes it, [`LedgerError::Newer`] for a later version's file, [`LedgerError::Open`] for
     /// a file that is no database or cannot be made, [`LedgerError::Start`] for the lock file or the threads.
+    #[expect(clippy::needless_pass_by_value, reason = "settings belong to one ledger")]
     pub fn open(settings: LedgerSettings) -> Result<(Self, Opened), LedgerError> {
         let begin_wait = settings.begin_wait;
         let places = settings.capacity.saturating_mul(2);
-        let started = writer::start(settings)?;
+        let started = writer::start(&settings)?;
         let shared = Arc::new(Shared::new(started.queue, places));
         Ok((Self { shared, begin_wait, keys: started.keys }, Opened { interrupted: started.interrupted }))
     }
@@ -133,7 +135,7 @@ impl Ledger {
         let row = Row::Open {
             record: row::text(&opening.record),
             entry: Entry::new(opening.id, opening.created_unix_ms, place),
-            reply: Some(reply),
+            reply,
             deadline: Instant::now() + self.begin_wait,
         };
         Ok((Request::Write(row), answer))

@@ -1,10 +1,12 @@
 //! Tidegate's ledger: what happened to every stream, and who may start one, in one SQLite file.
 //!
 //! One thread owns the connection that writes. A stream reserves its place before anything is paid for ([`Ledger::begin`]), its open row is
-//! durable before the provider is asked, and its final row is handed over without waiting ([`Entry::settle`]). All that waits is written in
-//! one transaction, so ten thousand streams a second cost a thousand commits.
+//! durable before the provider is asked, and its final row is handed over without waiting ([`Entry::settle`]). What comes together is written
+//! together.
 //!
 //! *Durable* means: it survives `kill -9`, because the operating system has it. With [`Durability::Power`] it also survives a power cut.
+//! A row is in the database, where [`Reader`] and other programs see it, a tenth of a second later at the latest; until then it is in a small
+//! file beside it. [`Ledger::stream`] knows both.
 //!
 //! Modules stand in reading order.
 
@@ -17,6 +19,9 @@ mod entry;
 mod queue;
 mod writer;
 
+mod recent;
+mod tables;
+
 mod keeper;
 mod key_table;
 mod keys;
@@ -24,6 +29,9 @@ mod keys;
 mod reader;
 mod row;
 mod store;
+
+#[cfg(test)]
+mod testing;
 
 pub use entry::Entry;
 pub use error::LedgerError;

@@ -29,24 +29,12 @@ pub(crate) enum Request {
 /// One row to write.
 #[derive(Debug)]
 pub(crate) enum Row {
-    /// A stream begins; somebody waits for it unless `reply` is gone.
-    Open { record: String, entry: Entry, reply: Option<oneshot::Sender<Result<Entry, LedgerError>>>, deadline: Instant },
+    /// A stream begins, and somebody waits for it until `deadline`.
+    Open { record: String, entry: Entry, reply: oneshot::Sender<Result<Entry, LedgerError>>, deadline: Instant },
     /// A stream ended.
-    End {
-        opened: i64,
-        id: StreamId,
-        record: String,
-        #[expect(dead_code, reason = "held until written")]
-        place: Place,
-    },
+    End { opened: i64, id: StreamId, record: String, place: Place },
     /// A stream ended without a record of its own.
-    GiveUp {
-        opened: i64,
-        as_what: IfDropped,
-        completed_ms: u64,
-        #[expect(dead_code, reason = "held until written")]
-        place: Place,
-    },
+    GiveUp { opened: i64, as_what: IfDropped, completed_ms: u64, place: Place },
 }
 
 impl Request {

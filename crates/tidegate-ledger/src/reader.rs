@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, named_params};
 use tidegate_core::id::StreamId;
 use tidegate_core::record::{Status, StreamRecord};
 
 use crate::store::{self, number_at, unix_millis};
-use crate::{LedgerError, row};
+use crate::{LedgerError, row, tables};
 
 /// Which records a list shows. What is `None` does not matter.
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,7 +73,7 @@ impl Reader {
     ///
     /// [`LedgerError::Database`].
     pub fn get(&self, id: StreamId) -> Result<Option<StreamRecord>, LedgerError> {
-        get(&self.conn, id)
+        Ok(tables::get(&self.conn, id)?)
     }
 
     /// The records that pass the filter, last changed first, at most `limit`.
@@ -124,12 +124,6 @@ impl Reader {
         }
         Ok((records, cursor))
     }
-}
-
-/// Reads one record on any connection to a ledger.
-pub(crate) fn get(conn: &Connection, id: StreamId) -> Result<Option<StreamRecord>, LedgerError> {
-    let mut select = conn.prepare_cached("SELECT id, record FROM streams WHERE id = ?1")?;
-    Ok(select.query_row([id.to_string()], row::record).optional()?)
 }
 
 #[cfg(test)]

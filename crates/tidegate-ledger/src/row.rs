@@ -3,10 +3,35 @@
 use tidegate_core::event::EventCounts;
 use tidegate_core::record::{Delivered, StreamRecord};
 
-/// A record's text, exactly its serialisation.
+/// A record's text: its serialisation without the members that are null, which are half of an open stream's.
 pub(crate) fn text(record: &StreamRecord) -> String {
     // A record holds numbers, text and lists, so this cannot fail; were it wrong, an empty object still leaves a row with the stream's id.
-    serde_json::to_string(record).unwrap_or_else(|_| "{}".to_owned())
+    without_nulls(&serde_json::to_string(record).unwrap_or_else(|_| "{}".to_owned()))
+}
+
+/// Inside a text value a quote stands behind a backslash, and names have none: so any other `":null` is the end of a member that is null.
+fn without_nulls(json: &str) -> String {
+    const NULL: &str = "\":null";
+    let mut kept = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find(NULL) {
+        let (before, after) = (&rest[..at], &rest[at + NULL.len()..]);
+        rest = after;
+        if before.ends_with('\\') {
+            kept.push_str(before);
+            kept.push_str(NULL);
+            continue;
+        }
+        kept.push_str(&before[..before.rfind('"').unwrap_or(at)]);
+        // One of the commas beside the member goes with it.
+        match after.strip_prefix(',') {
+            Some(next) => rest = next,
+            None if kept.ends_with(',') => drop(kept.pop()),
+            None => {}
+        }
+    }
+    kept.push_str(rest);
+    kept
 }
 
 /// Reads the columns `id, record`, whatever version wrote them.
@@ -17,7 +42,7 @@ pub(crate) fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<StreamRecord> 
 
 /// A row that another version wrote may lack members, have more, or hold values that this one has no name for. Each member that can be
 /// understood is; a row never hides the others of a list.
-fn read(id: &str, text: &str) -> StreamRecord {
+pub(crate) fn read(id: &str, text: &str) -> StreamRecord {
     serde_json::from_str(text).unwrap_or_else(|_| read_by_member(id, text))
 }
 
@@ -35,7 +60,7 @@ fn read_by_member(id: &str, text: &str) -> StreamRecord {
 }
 
 /// A record that says nothing but its id.
-fn blank(id: &str) -> StreamRecord {
+pub(crate) fn blank(id: &str) -> StreamRecord {
     StreamRecord {
         id: id.to_owned(),
         parent_request_id: String::new(),

@@ -17,6 +17,9 @@ const LOCK_WAIT: Duration = Duration::from_millis(1500);
 /// The log may grow to 64 MiB of 4 KiB pages before the writer itself copies it back; normally the keeper has done so long before.
 const LOG_PAGES: i32 = 16_384;
 
+/// A transaction's pages should fit, or they are written twice. Taken only as far as it is used.
+const CACHE_KIB: i32 = 16 * 1024;
+
 /// Opens the database for writing, makes it where there is none, and brings it up to date.
 pub(crate) fn open(path: &Path, durability: Durability) -> Result<Connection, LedgerError> {
     let failed = |source| LedgerError::Open { path: path.to_owned(), source };
@@ -57,6 +60,7 @@ fn prepare(conn: &Connection, durability: Durability) -> rusqlite::Result<()> {
         Durability::Power => "full",
     };
     conn.pragma_update(None, "synchronous", synchronous)?;
+    conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
     conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)
 }
 

@@ -1,38 +1,40 @@
 //! The one thread that writes.
 
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use rusqlite::{Connection, params};
 use tidegate_core::id::StreamId;
-use tidegate_core::record::{DisconnectSource, StreamRecord};
+use tidegate_core::record::StreamRecord;
 use tokio::sync::oneshot;
 
-use crate::entry::IfDropped;
+use crate::entry::{Entry, IfDropped};
 use crate::keeper::Keeper;
 use crate::key_table::KeyTable;
 use crate::queue::{Queue, Request, Row};
-use crate::store::{self, WriterLock, number_at, unix_millis};
-use crate::{LedgerError, LedgerSettings, reader};
+use crate::recent::{self, Recent};
+use crate::store::{self, WriterLock};
+use crate::tables::{Fact, SWEEP_ROWS, Tables};
+use crate::{Durability, LedgerError, LedgerSettings, row};
 
-/// While many streams run, commits begin this far apart, so that each takes several rows. A row that comes after a quiet moment is written
-/// at once.
-const COMMIT_SPACING: Duration = Duration::from_millis(1);
+/// While rows keep coming, the database takes them together, this far apart; each is durable in [`Recent`] before. A row that comes after a
+/// quiet moment goes into the database at once.
+const APPLY_SPACING: Duration = Duration::from_millis(100);
+/// While many streams run, batches are this far apart, so that each wakes the thread for several rows.
+const BATCH_SPACING: Duration = Duration::from_micros(500);
 /// With fewer streams than this, nobody is worth waiting for.
 const COMPANY: usize = 8;
 /// Pause between attempts while rows cannot be written.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How long the last rows are tried at the end.
 const LAST_TRIES: Duration = Duration::from_secs(5);
-/// How often old rows are looked for, and how many go in one transaction (some milliseconds).
+/// How often old rows are looked for, and how soon again while there are more.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const SWEEP_AGAIN: Duration = Duration::from_millis(20);
-const SWEEP_ROWS: usize = 256;
-
-/// Each side by itself, because SQLite finds the largest key of a table at once and that of a view by reading all of it.
-const LAST_NUMBER: &str = "SELECT max(coalesce((SELECT max(n) FROM ended_streams), 0), coalesce((SELECT max(n) FROM open_streams), 0))";
 
 /// What [`start`] made.
 pub(crate) struct Started {
@@ -42,22 +44,26 @@ pub(crate) struct Started {
 }
 
 /// Opens the database, closes what a dead gateway left open, and starts the writer and the keeper.
-pub(crate) fn start(settings: LedgerSettings) -> Result<Started, LedgerError> {
-    let path = settings.path;
+pub(crate) fn start(settings: &LedgerSettings) -> Result<Started, LedgerError> {
+    let path = &settings.path;
     // The lock comes first: open rows of a gateway that lives must not be touched.
-    let lock = WriterLock::take(&path)?;
-    let conn = store::open(&path, settings.durability)?;
+    let lock = WriterLock::take(path)?;
     let failed = |source| LedgerError::Start { path: path.clone(), source };
-    let keys = Arc::new(ArcSwap::from_pointee(KeyTable::load(&conn)?));
-    let keeper = Keeper::start(store::open(&path, settings.durability)?, Arc::clone(&keys)).map_err(failed)?;
+    let mut tables = Tables::new(store::open(path, settings.durability)?)?;
+    take_left(&mut tables, &Recent::path(path))?;
+    let interrupted = tables.interrupt_open()?;
+    let recent = Recent::create(Recent::path(path)).map_err(failed)?;
+
+    let side = store::open(path, settings.durability)?;
+    let keys = Arc::new(ArcSwap::from_pointee(KeyTable::load(&side)?));
+    let keeper = Keeper::start(side, Arc::clone(&keys)).map_err(failed)?;
     let queue = Arc::new(Queue::default());
-    let mut writer = Writer::new(conn, Arc::clone(&queue), settings.retention)?;
-    let interrupted = writer.interrupt_open_rows()?;
+    let mut writer = Writer::new(tables, recent, Arc::clone(&queue), settings);
     let body = move || {
-        let goodbye = writer.run();
-        // Only then is the ledger free for the next one, and only then is it told to be closed.
-        drop((keeper, lock));
-        if let Some((reply, result)) = goodbye {
+        let (close, result) = writer.run();
+        // Only now is the ledger free for the next one, and only then is it told to be closed.
+        drop((writer, keeper, lock));
+        if let Some(reply) = close {
             let _ = reply.send(result);
         }
     };
@@ -65,123 +71,161 @@ pub(crate) fn start(settings: LedgerSettings) -> Result<Started, LedgerError> {
     Ok(Started { queue, keys, interrupted })
 }
 
-type Goodbye = Option<(oneshot::Sender<Result<(), LedgerError>>, Result<(), LedgerError>)>;
+/// Takes over what a gateway that died had written beside the database only.
+fn take_left(tables: &mut Tables, path: &Path) -> Result<(), LedgerError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(tables.take_left(recent::left(&String::from_utf8_lossy(&bytes)))?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(LedgerError::Start { path: path.to_owned(), source }),
+    }
+}
+
+type CloseReply = oneshot::Sender<Result<(), LedgerError>>;
 type Reader = (StreamId, oneshot::Sender<Result<Option<StreamRecord>, LedgerError>>);
 
-/// The connection and what waits to be written with it.
+/// What waits to be written, and with what.
 struct Writer {
-    conn: Connection,
+    tables: Tables,
+    recent: Recent,
     queue: Arc<Queue>,
-    rows: Vec<Row>,
-    /// Streams whose open row is written and whose last one is not.
+    /// What the database does not have yet, in order.
+    facts: Vec<Fact>,
+    /// Who waits for an open row, or did.
+    waiters: Vec<Waiter>,
+    /// Streams that have begun and not ended.
     open: usize,
-    last_number: i64,
-    last_commit: Instant,
+    batch_at: Instant,
+    apply_at: Instant,
+    sweep_at: Instant,
     retention: Duration,
-    next_sweep: Instant,
+    durability: Durability,
+}
+
+/// Who waits for an open row. Without a reply it was refused, and the entry is kept to close the row when it is written.
+struct Waiter {
+    entry: Entry,
+    reply: Option<oneshot::Sender<Result<Entry, LedgerError>>>,
+    deadline: Instant,
 }
 
 impl Writer {
-    fn new(conn: Connection, queue: Arc<Queue>, retention: Duration) -> Result<Self, LedgerError> {
-        let last_number = conn.query_row(LAST_NUMBER, [], |row| row.get(0))?;
+    fn new(tables: Tables, recent: Recent, queue: Arc<Queue>, settings: &LedgerSettings) -> Self {
         let now = Instant::now();
-        Ok(Self { conn, queue, rows: Vec::new(), open: 0, last_number, last_commit: now, retention, next_sweep: now })
+        Self {
+            tables,
+            recent,
+            queue,
+            facts: Vec::new(),
+            waiters: Vec::new(),
+            open: 0,
+            batch_at: now,
+            apply_at: now,
+            sweep_at: now,
+            retention: settings.retention,
+            durability: settings.durability,
+        }
     }
 
     /// Writes until the queue is closed, then what is left. Returns whom to tell, and what.
-    fn run(mut self) -> Goodbye {
+    fn run(&mut self) -> (Option<CloseReply>, Result<(), LedgerError>) {
         let mut requests = Vec::new();
         let mut readers: Vec<Reader> = Vec::new();
         let mut close = None;
         let mut goes_on = true;
         while goes_on {
-            let patience = self.next_sweep.saturating_duration_since(Instant::now());
-            let spacing = if self.open < COMPANY { Duration::ZERO } else { COMMIT_SPACING };
-            goes_on = self.queue.take(&mut requests, patience, self.last_commit + spacing);
+            goes_on = self.queue.take(&mut requests, self.patience(), self.batch_at);
+            let durable = self.facts.len();
             for request in requests.drain(..) {
                 match request {
-                    Request::Write(row) => self.rows.push(row),
+                    Request::Write(row) => self.take(row),
                     Request::Read { id, reply } => readers.push((id, reply)),
                     Request::Close { reply } => close = Some(reply),
                 }
             }
-            let written = self.write_rows();
+            self.write(durable);
             for (id, reply) in readers.drain(..) {
-                let _ = reply.send(reader::get(&self.conn, id));
+                let _ = reply.send(self.read(id));
             }
-            if written {
-                self.sweep();
-            } else {
-                pause(RETRY_PAUSE);
-            }
+            self.sweep();
         }
-        let result = self.write_last_rows();
-        close.map(|reply| (reply, result))
+        (close, self.write_the_last())
     }
 
-    /// Writes all rows in one transaction, then tells those who wait. False when they could not be written: they stay.
-    fn write_rows(&mut self) -> bool {
-        if self.rows.is_empty() {
-            return true;
+    /// How long nothing needs to be done unless something comes.
+    fn patience(&self) -> Duration {
+        let next = if self.facts.is_empty() { self.sweep_at } else { self.apply_at.min(self.sweep_at) };
+        next.saturating_duration_since(Instant::now())
+    }
+
+    fn take(&mut self, row: Row) {
+        let n = self.tables.next_number();
+        match row {
+            Row::Open { record, mut entry, reply, deadline } => {
+                entry.opened = Some(n);
+                self.facts.push(Fact::Open { n, id: entry.id().to_string(), record });
+                self.waiters.push(Waiter { entry, reply: Some(reply), deadline });
+            }
+            Row::End { opened, id, record, place } => {
+                self.open = self.open.saturating_sub(1);
+                self.facts.push(Fact::End { n, id: id.to_string(), opened, record, place });
+            }
+            Row::GiveUp { opened, as_what, completed_ms, place } => {
+                self.open = self.open.saturating_sub(1);
+                self.facts.push(Fact::GiveUp { n, opened, as_what, completed_ms, place });
+            }
         }
-        self.last_commit = Instant::now();
-        let rows = self.rows.len();
-        match self.commit_rows() {
+    }
+
+    /// Makes the facts after the first `durable` ones durable, here or there, and gives the database all of them when it is time.
+    fn write(&mut self, durable: usize) {
+        let now = Instant::now();
+        let is_time = now >= self.apply_at;
+        let has_fresh = self.facts.len() > durable;
+        if has_fresh {
+            self.batch_at = now + if self.open < COMPANY { Duration::ZERO } else { BATCH_SPACING };
+        }
+        let may_wait = self.durability == Durability::Process && (!is_time || self.queue.is_failing());
+        let is_noted = has_fresh && may_wait && self.recent.append(&self.facts[durable..]);
+        if is_noted {
+            self.tell();
+        }
+        let must_apply = is_time || (has_fresh && !is_noted);
+        if must_apply && !self.facts.is_empty() && !self.apply() && has_fresh && !is_noted {
+            // Ends that the database does not take now shall at least survive the process.
+            self.recent.append(&self.facts[durable..]);
+        }
+    }
+
+    /// Gives the database all facts. False when it does not take them: they stay.
+    fn apply(&mut self) -> bool {
+        let rows = self.facts.len();
+        let applied = self.tables.apply(&self.facts);
+        self.apply_at = Instant::now() + if applied.is_ok() { APPLY_SPACING } else { RETRY_PAUSE };
+        match &applied {
             Ok(()) => {
                 if self.queue.set_failing(false) {
                     tracing::info!(rows, "the ledger is written again");
                 }
                 self.queue.written(rows);
+                self.facts.clear();
+                self.recent.clear();
                 self.tell();
-                true
             }
             Err(error) => {
                 if !self.queue.set_failing(true) {
                     tracing::error!(%error, rows, "the ledger cannot be written; new streams are refused until it can");
                 }
                 self.refuse();
-                false
             }
         }
-    }
-
-    fn commit_rows(&mut self) -> rusqlite::Result<()> {
-        let (conn, last_number, rows) = (&self.conn, &mut self.last_number, &mut self.rows);
-        in_transaction(conn, || {
-            let mut open = conn.prepare_cached("INSERT OR REPLACE INTO open_streams (n, id, record) VALUES (?1, ?2, ?3)")?;
-            let mut end = conn.prepare_cached("INSERT OR REPLACE INTO ended_streams (n, id, record) VALUES (?1, ?2, ?3)")?;
-            let mut forget = conn.prepare_cached("DELETE FROM open_streams WHERE n = ?1")?;
-            let now = number_at(unix_millis());
-            for row in rows {
-                *last_number = now.max(*last_number + 1);
-                match row {
-                    Row::Open { record, entry, .. } => {
-                        open.execute(params![*last_number, entry.id().to_string(), &*record])?;
-                        entry.opened = Some(*last_number);
-                    }
-                    Row::End { opened, id, record, .. } => {
-                        end.execute(params![*last_number, id.to_string(), &*record])?;
-                        forget.execute([*opened])?;
-                    }
-                    Row::GiveUp { opened, as_what, completed_ms, .. } => {
-                        give_up(conn, *opened, *last_number, *as_what, Some(*completed_ms))?;
-                        forget.execute([*opened])?;
-                    }
-                }
-            }
-            Ok(())
-        })
+        applied.is_ok()
     }
 
     /// Hands each new stream its entry. Where nobody takes it, the entry is dropped, and so the stream's end is the next row to write.
     fn tell(&mut self) {
         let now = Instant::now();
-        for row in self.rows.drain(..) {
-            let Row::Open { mut entry, reply, deadline, .. } = row else {
-                self.open = self.open.saturating_sub(1);
-                continue;
-            };
-            self.open += 1;
+        self.open += self.waiters.len();
+        for Waiter { mut entry, reply, deadline } in self.waiters.drain(..) {
             if reply.is_none() || now >= deadline {
                 entry.if_dropped = IfDropped::Refused;
             }
@@ -193,87 +237,49 @@ impl Writer {
 
     /// Answers those who wait that it is not possible now. Their rows stay, so that the ledger later tells of them too.
     fn refuse(&mut self) {
-        for row in &mut self.rows {
-            if let Row::Open { reply, .. } = row
-                && let Some(reply) = reply.take()
-            {
-                let _ = reply.send(Err(LedgerError::Unavailable));
-            }
+        for reply in self.waiters.iter_mut().filter_map(|waiter| waiter.reply.take()) {
+            let _ = reply.send(Err(LedgerError::Unavailable));
         }
     }
 
-    /// Closes what a gateway left open that died. Returns how many streams that were.
-    fn interrupt_open_rows(&mut self) -> Result<u64, LedgerError> {
-        let conn = &self.conn;
-        let mut interrupted = 0;
-        in_transaction(conn, || {
-            let mut select = conn.prepare("SELECT n FROM open_streams ORDER BY n")?;
-            let left = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
-            for opened in left {
-                self.last_number = number_at(unix_millis()).max(self.last_number + 1);
-                give_up(conn, opened, self.last_number, IfDropped::Interrupted, None)?;
-                interrupted += 1;
-            }
-            conn.execute("DELETE FROM open_streams", []).map(|_| ())
-        })?;
-        Ok(interrupted)
+    /// What is not in the database yet is newer than what is.
+    fn read(&self, id: StreamId) -> Result<Option<StreamRecord>, LedgerError> {
+        let text = id.to_string();
+        let waiting = self.facts.iter().rev().find_map(|fact| match fact {
+            Fact::Open { id, record, .. } | Fact::End { id, record, .. } if *id == text => Some(row::read(id, record)),
+            _ => None,
+        });
+        match waiting {
+            Some(record) => Ok(Some(record)),
+            None => Ok(self.tables.get(id)?),
+        }
     }
 
-    /// Deletes some of the rows that are older than the retention, when it is time to look.
     fn sweep(&mut self) {
         let now = Instant::now();
-        if now < self.next_sweep {
+        if now < self.sweep_at {
             return;
         }
-        let age = u64::try_from(self.retention.as_millis()).unwrap_or(u64::MAX);
-        let oldest_kept = number_at(unix_millis().saturating_sub(age));
-        let deleted =
-            self.conn.prepare_cached("DELETE FROM ended_streams WHERE n IN (SELECT n FROM ended_streams WHERE n < ?1 ORDER BY n LIMIT ?2)");
-        let deleted = deleted.and_then(|mut delete| delete.execute(params![oldest_kept, SWEEP_ROWS]));
-        if let Err(error) = &deleted {
+        let swept = self.tables.sweep(self.retention);
+        if let Err(error) = &swept {
             tracing::warn!(%error, "old records cannot be deleted");
         }
-        self.next_sweep = now + if deleted.is_ok_and(|rows| rows == SWEEP_ROWS) { SWEEP_AGAIN } else { SWEEP_EVERY };
+        self.sweep_at = now + if swept.is_ok_and(|rows| rows == SWEEP_ROWS) { SWEEP_AGAIN } else { SWEEP_EVERY };
     }
 
-    /// Tries the rows that are left when nothing more can come, for a bounded time.
-    fn write_last_rows(&mut self) -> Result<(), LedgerError> {
+    /// Writes what is left when nothing more can come, for a bounded time.
+    fn write_the_last(&mut self) -> Result<(), LedgerError> {
         let end = Instant::now() + LAST_TRIES;
-        while !self.write_rows() {
+        while !self.facts.is_empty() && !self.apply() {
             if Instant::now() >= end {
-                tracing::error!(
-                    rows = self.rows.len(),
-                    "the ledger could not take its last rows; their streams will be marked interrupted"
-                );
+                tracing::error!(rows = self.facts.len(), "the ledger could not take its last rows");
                 return Err(LedgerError::Unavailable);
             }
             pause(RETRY_PAUSE);
         }
+        self.recent.remove();
         Ok(())
     }
-}
-
-/// Moves an open row to the ended ones, with all that it knows and the end that is given.
-fn give_up(conn: &Connection, opened: i64, number: i64, as_what: IfDropped, completed_ms: Option<u64>) -> rusqlite::Result<()> {
-    let (status, code, source) = as_what.facts();
-    // Changed inside SQLite, so that members which only another version knows stay in the record.
-    let mut copy = conn.prepare_cached(
-        "INSERT OR REPLACE INTO ended_streams (n, id, record)
-         SELECT ?1, id, json_set(record, '$.status', ?2, '$.code', ?3, '$.disconnect_source', ?4, '$.completed_ms', ?5)
-         FROM open_streams WHERE n = ?6",
-    )?;
-    copy.execute(params![number, status.name(), code, source.map(DisconnectSource::name), completed_ms, opened]).map(|_| ())
-}
-
-/// Runs `work` in one write transaction, all or nothing.
-fn in_transaction(conn: &Connection, work: impl FnOnce() -> rusqlite::Result<()>) -> rusqlite::Result<()> {
-    conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let done = work().and_then(|()| conn.prepare_cached("COMMIT")?.execute([]).map(|_| ()));
-    if done.is_err() && !conn.is_autocommit() {
-        // A fault of the rollback tells nothing new: the next BEGIN shows whether the connection is of use.
-        let _ = conn.execute_batch("ROLLBACK");
-    }
-    done
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the ledger's own thread; no stream runs on it")]
