@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
 use crate::wait::in_time;
@@ -69,9 +69,16 @@ impl Sdk {
             lines += &format!("{case}\n");
         }
         child.stdin.take().context("its standard input is a pipe")?.write_all(lines.as_bytes()).await?;
-        let output = in_time(self, child.wait_with_output()).await??;
-        ensure!(output.status.success(), "{self:?} failed");
-        read(&String::from_utf8(output.stdout)?, cases.len())
+        let (mut printed, mut output) = (Vec::new(), child.stdout.take().context("its standard output is a pipe")?);
+        let ended = in_time(self, async {
+            output.read_to_end(&mut printed).await?;
+            child.wait().await
+        });
+        let ended = ended.await;
+        let printed = String::from_utf8(printed)?;
+        let status = ended.with_context(|| format!("it printed so far:\n{printed}"))??;
+        ensure!(status.success(), "{self:?} failed:\n{printed}");
+        read(&printed, cases.len())
     }
 
     fn program(self) -> (PathBuf, PathBuf) {

@@ -35,8 +35,9 @@ async fn a_permit_is_free_again_whatever_the_ending() -> Result<()> {
     let world = World::of(scenario).server("max_streams = 1").model(SOON).start().await?;
     for model in ["ok", "cut", "early", "refused", "stall", "error", "ok"] {
         for chat in [Chat::new(model), Chat::whole(model)] {
-            let view = eventually(model, async || world.chat(&chat).await.ok().filter(|view| view.code() != "gateway_overloaded"));
-            assert_eq!(view.await?.completed(), model == "ok", "{model}");
+            let free = eventually(model, async || world.chat(&chat).await.ok().filter(|view| view.code() != "gateway_overloaded"));
+            let view = free.await?;
+            assert_eq!(view.completed(), model == "ok", "{model}: {view:?}");
         }
     }
     Ok(())
