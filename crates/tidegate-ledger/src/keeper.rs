@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,37 +15,44 @@ use crate::key_table::{self, KeyTable};
 const EVERY: Duration = Duration::from_millis(500);
 
 /// How many of these looks pass between two copies of the log: each waits for the disk, and under load they would follow one another.
-const LOOKS_PER_COPY: u32 = 2;
+const LOOKS_PER_COPY: u64 = 2;
 
 /// Copies the log back into the database, so that the writer's commits never wait for the disk, and loads the keys again when they have
-/// changed. It ends when this is dropped.
+/// changed. Dropping it waits for its end, so that nothing holds the database open afterwards.
 #[derive(Debug)]
 pub(crate) struct Keeper {
-    _stop: mpsc::Sender<()>,
+    stop: Option<mpsc::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
     pub(crate) fn start(conn: Connection, keys: Arc<ArcSwap<KeyTable>>) -> io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
-        let body = move || {
-            let mut is_fine = true;
-            let mut looks = 0_u32;
-            while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(EVERY) {
-                looks = looks.wrapping_add(1);
-                let done = renew(&conn, &keys).and_then(|()| if looks.is_multiple_of(LOOKS_PER_COPY) { copy_log(&conn) } else { Ok(()) });
-                if let Err(error) = &done
-                    && is_fine
-                {
-                    tracing::warn!(
-                        error = error as &dyn std::error::Error,
-                        "the ledger's keys or log cannot be looked after; the keys stay as they were"
-                    );
-                }
-                is_fine = done.is_ok();
-            }
-        };
-        thread::Builder::new().name("ledger-keeper".to_owned()).spawn(body)?;
-        Ok(Self { _stop: stop })
+        let thread = thread::Builder::new().name("ledger-keeper".to_owned()).spawn(move || keep(&conn, &keys, &stopped))?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // A keeper that panicked has closed its connection too.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn keep(conn: &Connection, keys: &ArcSwap<KeyTable>, stopped: &mpsc::Receiver<()>) {
+    let mut is_fine = true;
+    for look in 1_u64.. {
+        if stopped.recv_timeout(EVERY) != Err(mpsc::RecvTimeoutError::Timeout) {
+            return;
+        }
+        let renewed = renew(conn, keys);
+        let done = renewed.and_then(|()| if look.is_multiple_of(LOOKS_PER_COPY) { copy_log(conn) } else { Ok(()) });
+        if let (Err(error), true) = (&done, is_fine) {
+            tracing::warn!(%error, "the ledger's keys or log cannot be looked after; the keys stay as they were");
+        }
+        is_fine = done.is_ok();
     }
 }
 

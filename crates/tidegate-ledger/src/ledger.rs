@@ -179,7 +179,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Unavailable`] when rows could not be written for five seconds, or when it is closed already.
+    /// [`LedgerError::Unavailable`] when rows could not be written within five seconds, or when it is closed already.
     ///
     /// # Cancel safety
     ///

@@ -11,8 +11,9 @@ use crate::{Durability, LedgerError};
 /// One script for each version; the database's `user_version` says how many have run.
 const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql")];
 
-/// Longest wait for another process's write. Shorter than the default wait of `begin`, so that a locked file is told as what it is.
-const LOCK_WAIT: Duration = Duration::from_millis(1500);
+/// Longest wait for another process's write, which takes milliseconds. Half of the default wait of `begin`, so that a locked file is told as
+/// what it is also on a busy machine.
+pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(1);
 
 /// The log may grow to 64 MiB of 4 KiB pages before the writer itself copies it back; normally the keeper has done so long before.
 const LOG_PAGES: i32 = 16_384;

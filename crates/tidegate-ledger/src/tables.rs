@@ -10,7 +10,7 @@ use tidegate_core::record::{DisconnectSource, StreamRecord};
 use crate::entry::{IfDropped, Place};
 use crate::recent::Left;
 use crate::row;
-use crate::store::{number_at, unix_millis};
+use crate::store::{LOCK_WAIT, number_at, unix_millis};
 
 /// Old rows that go in one transaction, which takes some milliseconds.
 pub(crate) const SWEEP_ROWS: usize = 256;
@@ -96,6 +96,11 @@ impl Tables {
         })
     }
 
+    /// Whether nobody else holds the database's lock now; costs a few microseconds. Where somebody does, `apply` is what waits.
+    pub(crate) fn is_free(&self) -> bool {
+        self.without_waiting(|conn| in_transaction(conn, |_| Ok(()))).is_ok()
+    }
+
     /// Takes what a gateway that died had not written here yet. Rows that are here already stay as they are.
     pub(crate) fn take_left<'a>(&mut self, left: impl Iterator<Item = Left<'a>>) -> rusqlite::Result<()> {
         let rows: Vec<_> = left.map(|left| (self.next_number(), left)).collect();
@@ -137,10 +142,18 @@ impl Tables {
     pub(crate) fn sweep(&self, age: Duration) -> rusqlite::Result<usize> {
         let age = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         let first_kept = number_at(unix_millis().saturating_sub(age));
-        let mut delete = self
-            .conn
-            .prepare_cached("DELETE FROM ended_streams WHERE n IN (SELECT n FROM ended_streams WHERE n < ?1 ORDER BY n LIMIT ?2)")?;
-        delete.execute(params![first_kept, SWEEP_ROWS])
+        // Streams may wait behind it, and it can be done another time.
+        self.without_waiting(|conn| {
+            conn.prepare_cached("DELETE FROM ended_streams WHERE n IN (SELECT n FROM ended_streams WHERE n < ?1 ORDER BY n LIMIT ?2)")?
+                .execute(params![first_kept, SWEEP_ROWS])
+        })
+    }
+
+    fn without_waiting<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        self.conn.busy_timeout(Duration::ZERO)?;
+        let done = work(&self.conn);
+        self.conn.busy_timeout(LOCK_WAIT)?;
+        done
     }
 
     pub(crate) fn get(&self, id: StreamId) -> rusqlite::Result<Option<StreamRecord>> {

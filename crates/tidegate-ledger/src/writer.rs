@@ -31,7 +31,7 @@ const COMPANY: usize = 8;
 /// Pause between attempts while rows cannot be written.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How long the last rows are tried at the end.
-const LAST_TRIES: Duration = Duration::from_secs(5);
+const LAST_TRIES: Duration = Duration::from_secs(3);
 /// How often old rows are looked for, and how soon again while there are more.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const SWEEP_AGAIN: Duration = Duration::from_millis(20);
@@ -185,7 +185,9 @@ impl Writer {
             self.batch_at = now + if self.open < COMPANY { Duration::ZERO } else { BATCH_SPACING };
         }
         let may_wait = self.durability == Durability::Process && (!is_time || self.queue.is_failing());
-        let is_noted = has_fresh && may_wait && self.recent.append(&self.facts[durable..]);
+        // Nothing is begun that the database would not take: its lock is asked for even where its pages can wait.
+        let can_begin = || self.waiters.is_empty() || self.tables.is_free();
+        let is_noted = has_fresh && may_wait && can_begin() && self.recent.append(&self.facts[durable..]);
         if is_noted {
             self.tell();
         }
