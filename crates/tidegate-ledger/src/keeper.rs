@@ -8,7 +8,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
-use crate::LedgerError;
 use crate::key_table::{self, KeyTable};
 
 /// How often it looks. A key that was made or revoked elsewhere is in force after this time.
@@ -56,7 +55,7 @@ fn keep(conn: &Connection, keys: &ArcSwap<KeyTable>, stopped: &mpsc::Receiver<()
     }
 }
 
-fn renew(conn: &Connection, keys: &ArcSwap<KeyTable>) -> Result<(), LedgerError> {
+fn renew(conn: &Connection, keys: &ArcSwap<KeyTable>) -> rusqlite::Result<()> {
     if key_table::version(conn)? != keys.load().version() {
         keys.store(Arc::new(KeyTable::load(conn)?));
     }
@@ -64,6 +63,6 @@ fn renew(conn: &Connection, keys: &ArcSwap<KeyTable>) -> Result<(), LedgerError>
 }
 
 /// Passive: it copies what it can and waits for nobody.
-fn copy_log(conn: &Connection) -> Result<(), LedgerError> {
-    Ok(conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))?)
+fn copy_log(conn: &Connection) -> rusqlite::Result<()> {
+    conn.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))
 }

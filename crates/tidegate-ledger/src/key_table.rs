@@ -7,8 +7,6 @@ use rusqlite::{Connection, Row};
 use sha2::{Digest, Sha256};
 use tidegate_core::id::KeyId;
 
-use crate::LedgerError;
-
 /// Whose key it is and what it may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyInfo {
@@ -68,7 +66,7 @@ impl KeyTable {
         self.by_hash.is_empty()
     }
 
-    pub(crate) fn load(conn: &Connection) -> Result<Self, LedgerError> {
+    pub(crate) fn load(conn: &Connection) -> rusqlite::Result<Self> {
         // The version first: a change between the two reads is then seen again, never missed.
         let version = version(conn)?;
         let mut select =

@@ -135,7 +135,7 @@ impl Keys {
     ///
     /// [`LedgerError::Database`].
     pub fn table(&self) -> Result<KeyTable, LedgerError> {
-        KeyTable::load(&self.conn)
+        Ok(KeyTable::load(&self.conn)?)
     }
 
     fn change(&mut self, change: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> Result<(), LedgerError> {

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tidegate_core::id::StreamId;
 use tidegate_core::record::StreamRecord;
 use tokio::sync::oneshot;
+use tokio::time;
 
 use crate::entry::{Entry, IfDropped, Place, Shared};
 use crate::key_table::KeyTable;
@@ -26,8 +27,8 @@ pub struct LedgerSettings {
     ///
     /// As many again may have ended and wait for their last row; beyond that [`Ledger::begin`] answers [`LedgerError::Full`].
     pub capacity: usize,
-    /// Longest wait of [`Ledger::begin`]. Default 2 s.
-    pub begin_wait: Duration,
+    /// Longest wait of [`Ledger::begin`] and [`Ledger::stream`]. Default 2 s; keep it above 1 s, for which a lock of another process is waited.
+    pub wait: Duration,
     /// What a row survives. Default [`Durability::Process`].
     pub durability: Durability,
 }
@@ -40,7 +41,7 @@ impl LedgerSettings {
             path: path.into(),
             retention: Duration::from_secs(30 * 24 * 60 * 60),
             capacity: 10_000,
-            begin_wait: Duration::from_secs(2),
+            wait: Duration::from_secs(2),
             durability: Durability::Process,
         }
     }
@@ -79,7 +80,7 @@ pub struct Opening {
 #[derive(Debug, Clone)]
 pub struct Ledger {
     shared: Arc<Shared>,
-    begin_wait: Duration,
+    wait: Duration,
     keys: Arc<ArcSwap<KeyTable>>,
 }
 
@@ -92,41 +93,42 @@ impl Ledger {
     /// a file that is no database or cannot be made, [`LedgerError::Start`] for the lock file or the threads.
     #[expect(clippy::needless_pass_by_value, reason = "settings belong to one ledger")]
     pub fn open(settings: LedgerSettings) -> Result<(Self, Opened), LedgerError> {
-        let begin_wait = settings.begin_wait;
+        let wait = settings.wait;
         let places = settings.capacity.saturating_mul(2);
         let started = writer::start(&settings)?;
         let shared = Arc::new(Shared::new(started.queue, places));
-        Ok((Self { shared, begin_wait, keys: started.keys }, Opened { interrupted: started.interrupted }))
+        Ok((Self { shared, wait, keys: started.keys }, Opened { interrupted: started.interrupted }))
     }
 
     /// Reserves the stream's place and returns when its open row is durable. Nothing that costs may be asked for before.
     ///
+    /// The row is on its way as soon as this is called, so the future holds no record.
+    ///
     /// # Errors
     ///
     /// [`LedgerError::Full`] at once when all places are taken; [`LedgerError::Unavailable`] at once while rows cannot be written, and
-    /// after [`LedgerSettings::begin_wait`] at the latest.
+    /// after [`LedgerSettings::wait`] at the latest.
     ///
     /// # Cancel safety
     ///
-    /// Dropping it means that the client left: a row that was written by then becomes `cancelled_before_output`, `client_gone`.
-    pub async fn begin(&self, opening: Opening) -> Result<Entry, LedgerError> {
-        let (row, answer) = self.open_row(&opening)?;
-        drop(opening);
-        if !self.shared.queue.push(row) {
-            return Err(LedgerError::Unavailable);
-        }
-        match tokio::time::timeout(self.begin_wait, answer).await {
-            Ok(Ok(Ok(mut entry))) => {
-                entry.if_dropped = IfDropped::Internal;
-                Ok(entry)
+    /// Dropping it means that the client left: the stream is recorded as `cancelled_before_output`, `client_gone`.
+    #[expect(clippy::needless_pass_by_value, reason = "the opening is told once; what happens next is the entry's")]
+    pub fn begin(&self, opening: Opening) -> impl Future<Output = Result<Entry, LedgerError>> + Send + use<> {
+        let answer = self.hand_over(&opening);
+        let wait = self.wait;
+        async move {
+            match time::timeout(wait, answer?).await {
+                Ok(Ok(Ok(mut entry))) => {
+                    entry.if_dropped = IfDropped::Internal;
+                    Ok(entry)
+                }
+                Ok(Ok(Err(error))) => Err(error),
+                Ok(Err(_)) | Err(_) => Err(LedgerError::Unavailable),
             }
-            Ok(Ok(Err(error))) => Err(error),
-            Ok(Err(_)) | Err(_) => Err(LedgerError::Unavailable),
         }
     }
 
-    /// Not part of `begin`'s future, so that the record's kilobyte is not either.
-    fn open_row(&self, opening: &Opening) -> Result<(Request, Answer), LedgerError> {
+    fn hand_over(&self, opening: &Opening) -> Result<Answer, LedgerError> {
         if !self.is_available() {
             return Err(LedgerError::Unavailable);
         }
@@ -136,9 +138,9 @@ impl Ledger {
             record: row::text(&opening.record),
             entry: Entry::new(opening.id, opening.created_unix_ms, place),
             reply,
-            deadline: Instant::now() + self.begin_wait,
+            deadline: Instant::now() + self.wait,
         };
-        Ok((Request::Write(row), answer))
+        if self.shared.queue.push(Request::Write(row)) { Ok(answer) } else { Err(LedgerError::Unavailable) }
     }
 
     /// Rows that wait to be written.
@@ -163,7 +165,7 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Database`] when it cannot be read, [`LedgerError::Unavailable`] after [`Self::close`].
+    /// [`LedgerError::Database`] when it cannot be read, [`LedgerError::Unavailable`] after [`LedgerSettings::wait`] or [`Self::close`].
     ///
     /// # Cancel safety
     ///
@@ -171,7 +173,10 @@ impl Ledger {
     pub async fn stream(&self, id: StreamId) -> Result<Option<StreamRecord>, LedgerError> {
         let (reply, answer) = oneshot::channel();
         self.shared.queue.push(Request::Read { id, reply });
-        answer.await.unwrap_or(Err(LedgerError::Unavailable))
+        match time::timeout(self.wait, answer).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(_)) | Err(_) => Err(LedgerError::Unavailable),
+        }
     }
 
     /// Writes everything that waits and gives the ledger back. Call it when the streams have ended: one that is still open stays so in the

@@ -12,7 +12,7 @@ use crate::LedgerError;
 use crate::entry::{Entry, IfDropped, Place};
 
 /// Longest time that an ended stream's row waits for company: somebody who waits for an open row brings it along, so it rarely costs a
-/// commit of its own.
+/// write of its own.
 const LINGER: Duration = Duration::from_millis(5);
 
 /// One thing for the writer to do.
@@ -44,7 +44,7 @@ impl Request {
     }
 }
 
-/// The list between the handles and the writer. Its length is bounded by the places, since each row holds one.
+/// The list between the handles and the writer. Its length is bounded: each row holds a place, and for each read somebody waits.
 ///
 /// A channel would wake the writer for every row. Here it sleeps through rows that nobody waits for, and takes all of them with one swap.
 #[derive(Debug, Default)]

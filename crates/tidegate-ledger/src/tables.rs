@@ -172,7 +172,7 @@ fn give_up(conn: &Connection, opened: i64, n: i64, as_what: IfDropped, completed
     // Changed inside SQLite, so that members which only another version knows stay in the record.
     let mut copy = conn.prepare_cached(
         "INSERT OR REPLACE INTO ended_streams (n, id, record)
-         SELECT ?1, id, json_set(record, '$.status', ?2, '$.code', ?3, '$.disconnect_source', ?4, '$.completed_ms', ?5)
+         SELECT ?1, id, json_set(iif(json_valid(record), record, '{}'), '$.status', ?2, '$.code', ?3, '$.disconnect_source', ?4, '$.completed_ms', ?5)
          FROM open_streams WHERE n = ?6",
     )?;
     copy.execute(params![n, status.name(), code, source.map(DisconnectSource::name), completed_ms, opened]).map(|_| ())

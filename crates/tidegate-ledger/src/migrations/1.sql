@@ -1,6 +1,6 @@
 -- A row's number is the time of its last change: Unix milliseconds times 2^20, plus a counter. So rows sort by change, "since" and
 -- retention are ranges of the primary key, and a tail is "everything above the last number seen".
--- The record is the one truth; the other columns are computed from it when they are asked for and cost nothing to write.
+-- The record is the one truth: what else is asked of a row is computed from it when it is asked, and costs nothing to write.
 
 -- Streams that run. Small, and emptied as streams end.
 CREATE TABLE open_streams (
@@ -16,14 +16,13 @@ CREATE TABLE ended_streams (
     record TEXT NOT NULL
 ) STRICT;
 
+-- Both, with what lists filter by. A record that is no JSON (a damaged file) has none of it, and does not spoil the list.
 CREATE VIEW streams AS
-    SELECT n, id, record, record ->> 'status' AS status, record ->> 'requested_model' AS model, record ->> 'team' AS team,
-           record ->> 'key_id' AS key_id, record ->> 'created_at' AS created_at
-    FROM ended_streams
+    SELECT n, id, record, json ->> 'status' AS status, json ->> 'requested_model' AS model, json ->> 'team' AS team, json ->> 'key_id' AS key_id
+    FROM (SELECT n, id, record, iif(json_valid(record), record, '{}') AS json FROM ended_streams)
     UNION ALL
-    SELECT n, id, record, record ->> 'status' AS status, record ->> 'requested_model' AS model, record ->> 'team' AS team,
-           record ->> 'key_id' AS key_id, record ->> 'created_at' AS created_at
-    FROM open_streams;
+    SELECT n, id, record, json ->> 'status' AS status, json ->> 'requested_model' AS model, json ->> 'team' AS team, json ->> 'key_id' AS key_id
+    FROM (SELECT n, id, record, iif(json_valid(record), record, '{}') AS json FROM open_streams);
 
 CREATE TABLE keys (
     id TEXT PRIMARY KEY,

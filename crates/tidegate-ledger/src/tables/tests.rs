@@ -75,6 +75,16 @@ fn an_interrupted_stream_keeps_what_is_known_even_what_only_another_version_know
 }
 
 #[test]
+fn a_damaged_open_row_does_not_keep_the_ledger_from_opening() {
+    let folder = Folder::new();
+    let mut tables = tables(&folder);
+    let (id, n) = (new_id(), tables.next_number());
+    tables.apply(&[Fact::Open { n, id: id.to_string(), record: "{\"team\":".to_owned() }]).expect("it writes");
+    assert_eq!(tables.interrupt_open().expect("it writes"), 1);
+    assert_eq!(tables.get(id).expect("it reads").and_then(|record| record.status), Some(Status::Interrupted));
+}
+
+#[test]
 fn only_what_is_older_than_the_retention_is_deleted_and_running_streams_never() {
     let folder = Folder::new();
     let mut tables = tables(&folder);
