@@ -1,7 +1,7 @@
 # Shared by scripts/test and scripts/check: numbered steps with their time, and a summary that hides nothing.
 # To be sourced by bash after `set -euo pipefail`.
 
-export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}" RUST_BACKTRACE="${RUST_BACKTRACE:-1}" RUST_LIB_BACKTRACE=0
+export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-auto}" RUST_LIB_BACKTRACE=0
 # A cold build gains nothing from incremental compilation and pays for it in time and disk.
 if [[ -n ${CI:-} ]]; then export CARGO_INCREMENTAL=0; fi
 
