@@ -288,7 +288,9 @@ impl Exchange {
     }
 
     /// What has come due at `now`. Call it again until it says [`Due::Nothing`].
-    pub fn due(&mut self, now: Moment) -> Due {
+    ///
+    /// `client_takes`: nothing waits to be written to the client. To one that is behind, a keepalive would only add to the pile.
+    pub fn due(&mut self, now: Moment, client_takes: bool) -> Due {
         match self.timers.expired(now) {
             Some(TimeoutKind::Tail) => {
                 self.finish(now, true);
@@ -302,7 +304,7 @@ impl Exchange {
                 self.head_sent(now);
                 Due::Head
             }
-            Head::Sent if self.keepalive_at() <= now => {
+            Head::Sent if client_takes && self.keepalive_at() <= now => {
                 self.tally.events.keepalive += 1;
                 self.last_write = now;
                 Due::Keepalive
@@ -313,11 +315,12 @@ impl Exchange {
 
     /// When [`Exchange::due`] has to be asked at the latest. Events only ever move it later, so an armed timer may stay as it is.
     #[must_use]
-    pub fn wake_at(&self) -> Moment {
+    pub fn wake_at(&self, client_takes: bool) -> Moment {
         let limit = self.timers.next().map_or(Moment::FAR, |(until, _)| until);
         let client = match self.head() {
             Head::Unsent => self.head_due.unwrap_or(Moment::FAR),
-            Head::Sent => self.keepalive_at(),
+            Head::Sent if client_takes => self.keepalive_at(),
+            Head::Sent => Moment::FAR,
         };
         limit.min(client)
     }

@@ -1,1 +1,21 @@
-//! stub
+//! Tidegate's async shell: everything that touches a socket, a clock or the ledger.
+//!
+//! The folders are the path of a stream, in order; [`serve`] shows the whole path on one page. Decisions are not made here but in
+//! `tidegate-core`: the shell tells it what happened and does what it answers.
+
+#![forbid(unsafe_code)]
+
+pub mod clock;
+pub mod tasks;
+pub mod drain;
+pub mod worker;
+pub mod gateway;
+pub mod serve;
+
+pub mod arrive;
+pub mod admit;
+pub mod route;
+pub mod attempt;
+pub mod relay;
+pub mod deliver;
+pub mod record;

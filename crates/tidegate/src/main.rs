@@ -1,1 +1,41 @@
-fn main() {}
+//! Tidegate: keeps streamed LLM answers alive, coherent and explainable.
+//!
+//! One binary: `serve` (also with no command) is the gateway, the other commands operate it.
+
+mod command;
+mod logging;
+mod memory;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use command::{Arguments, Command};
+
+/// The command could not do what it was asked.
+const FAILED: u8 = 1;
+/// The command was asked wrongly, or the configuration is wrong.
+const WRONG_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let config = arguments.config.clone();
+    let result = match arguments.command.unwrap_or_else(|| Command::Serve(command::serve::Serve::default())) {
+        Command::Serve(serve) => command::serve::run(&serve, config),
+        Command::Mock(mock) => command::mock::run(&mock),
+        Command::Keys(keys) => command::keys::run(keys, config),
+        Command::Streams(streams) => command::streams::run(streams, config),
+        Command::Config(action) => command::config::run(action, config),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<command::WrongUsage>() => {
+            eprintln!("{error}");
+            ExitCode::from(WRONG_USAGE)
+        }
+        Err(error) => {
+            eprintln!("tidegate: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Who is calling.
+
+use http::HeaderMap;
+use tidegate_core::failure::Failure;
+use tidegate_ledger::{KeyInfo, KeyTable};
+use tidegate_wire::names::{header, value};
+
+/// Whose request it is.
+#[derive(Debug, Clone)]
+pub enum Caller {
+    /// Nobody in particular: the gateway has no keys and listens on loopback.
+    Open,
+    /// The holder of a key.
+    Key(std::sync::Arc<KeyInfo>),
+}
+
+impl Caller {
+    /// The key's id.
+    #[must_use]
+    pub fn key_id(&self) -> Option<String> {
+        match self {
+            Self::Open => None,
+            Self::Key(key) => Some(key.id.to_string()),
+        }
+    }
+
+    /// The key's team.
+    #[must_use]
+    pub fn team(&self) -> Option<String> {
+        match self {
+            Self::Open => None,
+            Self::Key(key) => key.team.clone(),
+        }
+    }
+
+    /// The key's environment.
+    #[must_use]
+    pub fn environment(&self) -> Option<String> {
+        match self {
+            Self::Open => None,
+            Self::Key(key) => key.environment.clone(),
+        }
+    }
+
+    /// Whether it may ask for `model`, as it named it.
+    #[must_use]
+    pub fn may_use(&self, model: &str) -> bool {
+        match self {
+            Self::Open => true,
+            Self::Key(key) => key.allows(model),
+        }
+    }
+
+    /// Whether it may read the record of a stream that `owner`'s key started.
+    #[must_use]
+    pub fn may_read(&self, owner: Option<&str>) -> bool {
+        match self {
+            Self::Open => true,
+            Self::Key(key) => key.admin || owner == Some(key.id.to_string().as_str()),
+        }
+    }
+}
+
+/// Finds the caller by `Authorization: Bearer` or `x-api-key`.
+///
+/// # Errors
+///
+/// `invalid_api_key`.
+pub fn caller(headers: &HeaderMap, keys: &KeyTable) -> Result<Caller, Failure> {
+    if keys.is_open() {
+        return Ok(Caller::Open);
+    }
+    let key = presented(headers).ok_or(Failure::InvalidApiKey)?;
+    keys.lookup(key).cloned().map(Caller::Key).ok_or(Failure::InvalidApiKey)
+}
+
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    if let Some(authorization) = headers.get(http::header::AUTHORIZATION) {
+        let (scheme, key) = authorization.to_str().ok()?.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case(value::BEARER).then(|| key.trim());
+    }
+    headers.get(header::API_KEY)?.to_str().ok().map(str::trim)
+}

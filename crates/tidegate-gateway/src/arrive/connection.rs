@@ -1,0 +1,75 @@
+//! One client connection, from accept to close.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::meter::{Meter, MeteredIo, Patience};
+use super::paths;
+use crate::drain::Stage;
+use crate::gateway::Gateway;
+
+/// Largest head of a request. SDKs send two or three kilobytes; cookies of a careless proxy a few more.
+const MAX_HEAD: usize = 64 * 1024;
+/// How long a connection without a request is kept. Longer than the usual 60 s of proxies in front, so that they close first.
+const IDLE: Duration = Duration::from_secs(75);
+
+/// Serves `tcp` until it closes or the shutdown ends it.
+///
+/// # Cancel safety
+///
+/// Dropping it closes the connection; running streams are recorded as cut off.
+pub async fn serve(gateway: Arc<Gateway>, tcp: TcpStream) {
+    let server = &gateway.setup().config.server;
+    if let Err(error) = prepare(&tcp, server.write_buffer) {
+        tracing::debug!(%error, "a client was gone before it was served");
+        return;
+    }
+    let patience = Patience { head: server.header_timeout, idle: IDLE, slow: server.slow_client };
+    let meter = Arc::new(Meter::default());
+    let io = TokioIo::new(MeteredIo::new(tcp, Arc::clone(&meter), patience));
+    let service = {
+        let (gateway, meter) = (Arc::clone(&gateway), Arc::clone(&meter));
+        service_fn(move |request| {
+            meter.begin();
+            let answer = paths::answer(Arc::clone(&gateway), Arc::clone(&meter), request);
+            async move { Ok::<_, Infallible>(answer.await) }
+        })
+    };
+    let mut connection = pin!(http1::Builder::new().half_close(false).max_buf_size(MAX_HEAD).serve_connection(io, service));
+    let mut drain = gateway.drain.watch();
+    let mut stage = *drain.borrow_and_update();
+    if stage != Stage::Serving {
+        connection.as_mut().graceful_shutdown();
+    }
+    loop {
+        tokio::select! {
+            biased;
+            result = connection.as_mut() => {
+                if let Err(error) = result {
+                    tracing::debug!(%error, "a client's connection ended");
+                }
+                return;
+            }
+            Ok(()) = drain.changed(), if stage != Stage::Ending => {
+                stage = *drain.borrow_and_update();
+                connection.as_mut().graceful_shutdown();
+                if stage == Stage::Ending {
+                    meter.end_now();
+                }
+            }
+        }
+    }
+}
+
+/// Small writes go out at once; what the kernel buffers for a client that does not read is bounded.
+fn prepare(tcp: &TcpStream, write_buffer: usize) -> std::io::Result<()> {
+    tcp.set_nodelay(true)?;
+    socket2::SockRef::from(tcp).set_send_buffer_size(write_buffer)
+}

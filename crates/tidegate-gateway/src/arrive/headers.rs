@@ -1,0 +1,109 @@
+//! What a request's headers say.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use tidegate_core::failure::Failure;
+use tidegate_core::limits::DeliveryMode;
+use tidegate_wire::names::header;
+
+/// Longest request id that is taken over.
+const MAX_ID: usize = 128;
+/// Keepalives never come more often than this, whatever patience a client claims.
+const SHORTEST_KEEPALIVE: Duration = Duration::from_millis(500);
+
+/// What the headers of a request say about its stream.
+#[derive(Debug, Clone, Default)]
+pub struct Wishes {
+    /// The client's own request id.
+    pub client_request_id: Option<String>,
+    /// A valid W3C `traceparent`.
+    pub traceparent: Option<String>,
+    /// How the answer shall be delivered.
+    pub delivery: Option<DeliveryMode>,
+    /// How long the client waits for the head.
+    pub head_patience: Option<Duration>,
+    /// How long the client waits for the next byte.
+    pub read_patience: Option<Duration>,
+    /// How often an SDK has sent this request before.
+    pub client_retries: u32,
+}
+
+impl Wishes {
+    /// Reads the headers. What is malformed and only a hint is ignored; what asks for something unknown is refused.
+    ///
+    /// # Errors
+    ///
+    /// `invalid_request`, with the header's name and what it may be.
+    pub fn of(headers: &HeaderMap) -> Result<Self, (Failure, &'static str)> {
+        Ok(Self {
+            client_request_id: request_id(headers),
+            traceparent: text(headers, header::TRACEPARENT).filter(|value| is_traceparent(value)).map(str::to_owned),
+            delivery: delivery(headers)?,
+            head_patience: seconds(headers, header::STAINLESS_TIMEOUT),
+            read_patience: seconds(headers, header::STAINLESS_READ_TIMEOUT),
+            client_retries: text(headers, header::STAINLESS_RETRY_COUNT).and_then(|value| value.parse().ok()).unwrap_or(0),
+        })
+    }
+
+    /// The trace id, 32 hex digits.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<String> {
+        self.traceparent.as_deref().and_then(|value| value.get(3..35)).map(str::to_owned)
+    }
+
+    /// The keepalive interval for this client: half of its patience, where that is shorter.
+    #[must_use]
+    pub fn keepalive(&self, configured: Duration) -> Duration {
+        self.read_patience.map_or(configured, |patience| configured.min(patience / 2).max(SHORTEST_KEEPALIVE.min(configured)))
+    }
+
+    /// When the head has to be out for this client: at four fifths of its patience, where that is sooner.
+    #[must_use]
+    pub fn head_after(&self, configured: Duration) -> Duration {
+        let patience = [self.head_patience, self.read_patience].into_iter().flatten().min();
+        patience.map_or(configured, |patience| configured.min(patience * 4 / 5))
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let given = [header::CLIENT_REQUEST_ID, header::REQUEST_ID].into_iter().find_map(|name| text(headers, name))?;
+    let is_printable = given.bytes().all(|byte| byte.is_ascii_graphic());
+    (!given.is_empty() && given.len() <= MAX_ID && is_printable).then(|| given.to_owned())
+}
+
+fn seconds(headers: &HeaderMap, name: &str) -> Option<Duration> {
+    let value: f64 = text(headers, name)?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(value).ok().filter(|length| !length.is_zero())
+}
+
+fn delivery(headers: &HeaderMap) -> Result<Option<DeliveryMode>, (Failure, &'static str)> {
+    let Some(value) = headers.get(header::DELIVERY) else { return Ok(None) };
+    match value.as_bytes() {
+        b"stream" => Ok(Some(DeliveryMode::Stream)),
+        b"coherent" => Ok(Some(DeliveryMode::Coherent)),
+        b"buffered" => Ok(Some(DeliveryMode::Buffered)),
+        b"background" => Err((Failure::InvalidRequest, "X-Tidegate-Delivery: background is not available in this version; use stream, coherent or buffered")),
+        _ => Err((Failure::InvalidRequest, "X-Tidegate-Delivery has to be stream, coherent or buffered")),
+    }
+}
+
+/// `00-<32 hex>-<16 hex>-<2 hex>`, ids not all zero; a later version may be longer.
+fn is_traceparent(value: &str) -> bool {
+    let bytes = value.as_bytes();
+    let is_hex = |range: std::ops::Range<usize>| {
+        bytes.get(range).is_some_and(|part| part.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+    };
+    let is_zero = |range: std::ops::Range<usize>| bytes.get(range).is_some_and(|part| part.iter().all(|byte| *byte == b'0'));
+    let has_length = bytes.len() == 55 || (bytes.len() > 55 && !value.starts_with("00") && bytes.get(55) == Some(&b'-'));
+    let has_dashes = [2, 35, 52].into_iter().all(|place| bytes.get(place) == Some(&b'-'));
+    let has_ids = is_hex(3..35) && is_hex(36..52) && !is_zero(3..35) && !is_zero(36..52);
+    has_length && has_dashes && is_hex(0..2) && !value.starts_with("ff") && has_ids && is_hex(53..55)
+}
+
+#[cfg(test)]
+mod tests;

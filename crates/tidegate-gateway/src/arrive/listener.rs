@@ -1,0 +1,155 @@
+//! Accepting clients and handing each to the worker with the fewest.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::connection;
+use crate::drain::Stage;
+use crate::gateway::Gateway;
+use crate::worker;
+
+/// Clients that may wait to be accepted: a burst of a few thousand at once is a deploy of theirs, not an attack.
+const BACKLOG: u32 = 4096;
+/// How long accepting pauses when the process has no file left.
+const OUT_OF_FILES: Duration = Duration::from_millis(50);
+/// How often resting connections to providers are looked through.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// The event loops, each on a thread of its own. Long streams make a bad hash of new connections, so they are not spread by chance:
+/// the worker with the fewest connections gets the next.
+#[derive(Debug)]
+pub struct Workers {
+    workers: Vec<Worker>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    inbox: mpsc::UnboundedSender<std::net::TcpStream>,
+    connections: Arc<AtomicUsize>,
+    thread: JoinHandle<()>,
+}
+
+impl Workers {
+    /// Starts `count` workers.
+    ///
+    /// # Errors
+    ///
+    /// When a thread or its event loop cannot be made.
+    pub fn start(gateway: &Arc<Gateway>, count: usize) -> io::Result<Self> {
+        let workers = (0..count.clamp(1, worker::MAX_WORKERS)).map(|index| Worker::start(gateway, index)).collect::<io::Result<_>>()?;
+        Ok(Self { workers })
+    }
+
+    /// Open client connections.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.workers.iter().map(|worker| worker.connections.load(Ordering::Relaxed)).sum()
+    }
+
+    fn give(&self, tcp: TcpStream) {
+        let Some(worker) = self.workers.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed)) else { return };
+        let Ok(tcp) = tcp.into_std() else { return };
+        worker.connections.fetch_add(1, Ordering::Relaxed);
+        if worker.inbox.send(tcp).is_err() {
+            worker.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets the workers end once nothing runs on them any more, and waits for them.
+    pub fn join(self) {
+        for Worker { inbox, thread, .. } in self.workers {
+            drop(inbox);
+            if thread.join().is_err() {
+                tracing::error!("a worker ended in a panic");
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn start(gateway: &Arc<Gateway>, index: usize) -> io::Result<Self> {
+        let (inbox, mut arrivals) = mpsc::unbounded_channel();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (gateway, count) = (Arc::clone(gateway), Arc::clone(&connections));
+        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            worker::become_worker(index);
+            runtime.block_on(async move {
+                let mut sweep = tokio::time::interval(SWEEP);
+                loop {
+                    tokio::select! {
+                        arrival = arrivals.recv() => match arrival {
+                            Some(tcp) => adopt(&gateway, tcp, &count),
+                            None => break,
+                        },
+                        _ = sweep.tick() => gateway.setup().providers.values().for_each(|provider| provider.sweep()),
+                    }
+                }
+            });
+        })?;
+        Ok(Self { inbox, connections, thread })
+    }
+}
+
+/// Counts a connection on its worker for as long as it lives.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn adopt(gateway: &Arc<Gateway>, tcp: std::net::TcpStream, connections: &Arc<AtomicUsize>) {
+    let counted = Counted(Arc::clone(connections));
+    let Ok(tcp) = TcpStream::from_std(tcp) else { return };
+    let serving = connection::serve(Arc::clone(gateway), tcp);
+    gateway.tasks.spawn(async move {
+        let _counted = counted;
+        serving.await;
+    });
+}
+
+/// Binds the address that clients connect to.
+///
+/// # Errors
+///
+/// When the address is in use or not this machine's.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4()? } else { tokio::net::TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts clients until the shutdown begins, then closes the listener.
+///
+/// # Cancel safety
+///
+/// Safe: a client that was not handed over is closed.
+pub async fn accept(gateway: &Gateway, listener: TcpListener, workers: &Workers) {
+    let mut drain = gateway.drain.watch();
+    loop {
+        let arrival = tokio::select! {
+            biased;
+            _ = drain.wait_for(|stage| *stage != Stage::Serving) => return,
+            arrival = listener.accept() => arrival,
+        };
+        match arrival {
+            Ok((tcp, _)) if workers.connections() < gateway.setup().config.server.max_connections => workers.give(tcp),
+            // Closed at once: an answer would cost what there is none of.
+            Ok(_) => tracing::warn!("max_connections reached: a client was turned away"),
+            Err(error) => {
+                tracing::warn!(%error, "a client could not be accepted");
+                tokio::time::sleep(OUT_OF_FILES).await;
+            }
+        }
+    }
+}

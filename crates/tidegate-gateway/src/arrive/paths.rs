@@ -1,0 +1,114 @@
+//! Which path is answered by whom.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use hyper::body::Incoming;
+use tidegate_core::failure::Failure;
+use tidegate_core::id::StreamId;
+use tidegate_wire::names::{path, value};
+use tidegate_wire::openai_chat;
+
+use super::meter::Meter;
+use crate::admit::auth;
+use crate::deliver::answer::{AnswerBody, Response};
+use crate::deliver::refuse;
+use crate::drain::Stage;
+use crate::gateway::Gateway;
+use crate::serve;
+
+/// Answers one request.
+///
+/// # Cancel safety
+///
+/// Dropping it means that the client left.
+pub async fn answer(gateway: Arc<Gateway>, meter: Arc<Meter>, request: Request<Incoming>) -> Response {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let response = match request.uri().path() {
+        path::CHAT_COMPLETIONS if request.method() == Method::POST => {
+            let response = serve::serve_chat(gateway, Arc::clone(&meter), request).await;
+            return response;
+        }
+        path::CHAT_COMPLETIONS => wrong_method("POST"),
+        path::HEALTHZ if is_read => json(StatusCode::OK, r#"{"status":"ok"}"#),
+        path::READYZ if is_read => ready(&gateway),
+        path::METRICS if is_read => metrics(&gateway),
+        path::MODELS if is_read => models(&gateway, &request),
+        other if is_read && other.starts_with(path::STREAMS) => stream(&gateway, &request).await,
+        path::HEALTHZ | path::READYZ | path::METRICS | path::MODELS => wrong_method("GET"),
+        other => refuse::early(Failure::NotFound, Some(&not_found(other)), None),
+    };
+    meter.answered();
+    response
+}
+
+fn ready(gateway: &Gateway) -> Response {
+    if gateway.drain.stage() == Stage::Serving {
+        json(StatusCode::OK, r#"{"status":"ready"}"#)
+    } else {
+        json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#)
+    }
+}
+
+fn metrics(gateway: &Gateway) -> Response {
+    let text = gateway.metrics.encode(gateway.permits.running(), gateway.ledger.pending());
+    let mut response = Response::new(AnswerBody::plain(text));
+    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+fn models(gateway: &Gateway, request: &Request<Incoming>) -> Response {
+    if let Err(failure) = auth::caller(request.headers(), &gateway.keys.load()) {
+        return refuse::early(failure, None, None);
+    }
+    let setup = gateway.setup();
+    let names = setup.config.models.iter().filter(|model| !model.is_pattern()).map(|model| model.name.as_str());
+    let mut response = Response::new(AnswerBody::plain(openai_chat::models_body(names, 0)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(value::JSON));
+    response
+}
+
+/// A stream's record, for its own key or an admin. To anyone else it does not exist.
+async fn stream(gateway: &Gateway, request: &Request<Incoming>) -> Response {
+    let caller = match auth::caller(request.headers(), &gateway.keys.load()) {
+        Ok(caller) => caller,
+        Err(failure) => return refuse::early(failure, None, None),
+    };
+    let unknown = || refuse::early(Failure::NotFound, Some("no stream of this id is recorded"), None);
+    let Some(id) = request.uri().path().strip_prefix(path::STREAMS).and_then(StreamId::parse) else { return unknown() };
+    match gateway.ledger.stream(id).await {
+        Ok(Some(record)) if caller.may_read(record.key_id.as_deref()) => match serde_json::to_string(&record) {
+            Ok(text) => json(StatusCode::OK, text),
+            Err(_) => refuse::early(Failure::Internal, None, None),
+        },
+        Ok(_) => unknown(),
+        Err(error) => {
+            tracing::error!(%error, "the ledger cannot be read");
+            refuse::early(Failure::LedgerUnavailable, None, None)
+        }
+    }
+}
+
+fn json(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response {
+    let mut response = Response::new(AnswerBody::plain(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(value::JSON));
+    response
+}
+
+fn wrong_method(allowed: &'static str) -> Response {
+    let message = format!("this path is only for {allowed}");
+    let mut response = refuse::early(Failure::NotFound, Some(&message), None);
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// Names the likely mistake: a base URL without or with one `/v1` too many.
+fn not_found(asked: &str) -> String {
+    if asked.ends_with("/chat/completions") {
+        return "there is nothing at this path; the SDK's base URL has to end in /v1, once".to_owned();
+    }
+    "there is nothing at this path".to_owned()
+}

@@ -1,0 +1,9 @@
+//! Attempted: one provider request until its first output.
+
+pub mod connect;
+pub mod framing;
+pub mod h1;
+pub mod h2;
+pub mod io;
+pub mod open;
+pub mod provider;

@@ -1,0 +1,225 @@
+//! One request to a provider, up to the head of its answer.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::HeaderMap;
+use tidegate_config::Http2;
+use tidegate_core::exchange::Phase;
+use tidegate_core::failure::Failure;
+
+use super::h1::{self, AnswerHead, H1Body, H1Error};
+use super::h2::{H2Body, Place};
+use super::io::Io;
+use super::provider::{Provider, Slot};
+use crate::tasks::Tasks;
+
+/// How long the rest of a body that nobody needs may take before its connection is closed instead of kept.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What is asked of a provider.
+#[derive(Debug)]
+pub struct Call {
+    /// Path behind the provider's base address.
+    pub endpoint: &'static str,
+    /// Headers of this request, beside the provider's own.
+    pub headers: HeaderMap,
+    /// The JSON body.
+    pub body: Bytes,
+}
+
+/// The head of an answer, and its body to come.
+#[derive(Debug)]
+pub struct Answer {
+    /// Status and headers.
+    pub head: AnswerHead,
+    /// The body.
+    pub body: Body,
+}
+
+/// Why an attempt brought no answer, for the table and for the operator.
+#[derive(Debug)]
+pub struct OpenError {
+    /// What it is.
+    pub failure: Failure,
+    /// What the operator reads; no secrets, no content.
+    pub detail: String,
+}
+
+/// The body of a provider's answer. Dropping it cancels the request: its socket closes, or its HTTP/2 stream is reset.
+#[derive(Debug)]
+pub struct Body {
+    wire: Wire,
+    provider: Arc<Provider>,
+    _slot: Slot,
+}
+
+#[derive(Debug)]
+enum Wire {
+    H1(Box<H1Body>),
+    H2(H2Body),
+}
+
+/// How far an opening attempt has come, told from inside its future to whoever polls it.
+#[derive(Debug, Default)]
+pub struct Steps(AtomicU8);
+
+impl Steps {
+    const ORDER: [Phase; 3] = [Phase::Connecting, Phase::Connected, Phase::Sent];
+
+    fn reach(&self, phase: Phase) {
+        self.0.fetch_max(phase as u8 + 1, Ordering::Relaxed);
+    }
+
+    /// The phases that were reached beyond the first `known`, in order.
+    pub fn beyond(&self, known: usize) -> impl Iterator<Item = Phase> + use<> {
+        let reached = usize::from(self.0.load(Ordering::Relaxed));
+        Self::ORDER.into_iter().take(reached).skip(known)
+    }
+}
+
+/// Sends `call` to `provider` and waits for the head of the answer. It knows no limit: whoever polls it has the clock.
+///
+/// A resting connection that the provider closed at the very moment of its use is replaced by a fresh one, once: the provider cannot have
+/// begun to answer, and the race is the pool's business, not the caller's.
+///
+/// # Errors
+///
+/// [`OpenError`] with the failure's row.
+///
+/// # Cancel safety
+///
+/// Safe: dropping it closes the connection, which cancels the request.
+pub async fn open(provider: Arc<Provider>, call: Arc<Call>, steps: Arc<Steps>, tasks: Tasks) -> Result<Answer, OpenError> {
+    let slot = provider.slot().await.ok_or_else(|| OpenError::new(Failure::Internal, "the provider's connections are closed"))?;
+    steps.reach(Phase::Connecting);
+    let (head, wire) = match provider.http2.place() {
+        Some(place) => over_h2(&provider, place, &call, &steps).await?,
+        None => over_any(&provider, &call, &steps, &tasks).await?,
+    };
+    Ok(Answer { head, body: Body { wire, provider, _slot: slot } })
+}
+
+async fn over_any(provider: &Provider, call: &Call, steps: &Steps, tasks: &Tasks) -> Result<(AnswerHead, Wire), OpenError> {
+    if let Some(io) = provider.take_resting() {
+        match over_h1(provider, io, call, steps).await {
+            Err(H1Error::ClosedBeforeAnswer) => tracing::debug!(provider = %provider.name, "a resting connection was closed under a request"),
+            result => return result.map_err(OpenError::from_h1),
+        }
+    }
+    let io = provider.connect().await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
+    if io.negotiated_http2() || provider.http2_policy() == Http2::Always {
+        let place = provider.http2.adopt(io, tasks).await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
+        return over_h2(provider, place, call, steps).await;
+    }
+    over_h1(provider, io, call, steps).await.map_err(OpenError::from_h1)
+}
+
+async fn over_h1(provider: &Provider, mut io: Io, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), H1Error> {
+    steps.reach(Phase::Connected);
+    let sent = h1::send(&mut io, request_head(provider, call), call.body.clone()).await;
+    if sent.is_ok() {
+        steps.reach(Phase::Sent);
+    }
+    // A provider may refuse a request before it has read it whole: its answer says more than the broken write.
+    let mut rest = BytesMut::new();
+    let head = match (h1::read_head(&mut io, &mut rest).await, sent) {
+        (Ok(head), _) => head,
+        (Err(H1Error::ClosedBeforeAnswer), _) => return Err(H1Error::ClosedBeforeAnswer),
+        (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
+    };
+    let body = H1Body::new(io, &head, rest)?;
+    Ok((head, Wire::H1(Box::new(body))))
+}
+
+async fn over_h2(provider: &Provider, place: Place, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), OpenError> {
+    steps.reach(Phase::Connected);
+    let mut headers = provider.headers().clone();
+    headers.extend(call.headers.clone());
+    steps.reach(Phase::Sent);
+    let sent = place.send(&provider.uri(call.endpoint), &headers, call.body.clone()).await;
+    let (head, body) = sent.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
+    Ok((head, Wire::H2(body)))
+}
+
+fn request_head(provider: &Provider, call: &Call) -> Bytes {
+    let mut head = BytesMut::with_capacity(1024);
+    head.put_slice(b"POST ");
+    head.put_slice(provider.target(call.endpoint).as_bytes());
+    head.put_slice(b" HTTP/1.1\r\n");
+    for (name, value) in provider.headers().iter().chain(&call.headers) {
+        head.put_slice(name.as_str().as_bytes());
+        head.put_slice(b": ");
+        head.put_slice(value.as_bytes());
+        head.put_slice(b"\r\n");
+    }
+    head.put_slice(b"content-length: ");
+    head.put_slice(call.body.len().to_string().as_bytes());
+    head.put_slice(b"\r\n\r\n");
+    head.freeze()
+}
+
+impl OpenError {
+    fn new(failure: Failure, detail: &(impl ToString + ?Sized)) -> Self {
+        Self { failure, detail: detail.to_string() }
+    }
+
+    fn from_h1(error: H1Error) -> Self {
+        let failure = match error {
+            H1Error::ClosedBeforeAnswer | H1Error::Io(_) => Failure::ConnectFailed,
+            H1Error::BadHead(_) => Failure::UpstreamMalformed,
+        };
+        Self::new(failure, &error)
+    }
+}
+
+impl Body {
+    /// The next bytes of the body; `None` at its regular end.
+    ///
+    /// # Errors
+    ///
+    /// When it broke off.
+    pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        match &mut self.wire {
+            Wire::H1(body) => body.poll_data(cx),
+            Wire::H2(body) => body.poll_data(cx),
+        }
+    }
+
+    /// Gives the connection back once nothing of the answer is wanted any more. What is still to come of a body whose end is near is read
+    /// and dropped in the background, for a moment.
+    pub fn release(self, tasks: &Tasks) {
+        let Wire::H1(mut body) = self.wire else { return };
+        let (provider, slot) = (self.provider, self._slot);
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        while !body.is_done() && matches!(body.poll_data(&mut context), Poll::Ready(Some(Ok(_)))) {}
+        if body.is_done() {
+            give_back(&provider, *body);
+            return;
+        }
+        tasks.spawn(async move {
+            let rest = std::future::poll_fn(|cx| {
+                while let Poll::Ready(data) = body.poll_data(cx) {
+                    if !matches!(data, Some(Ok(_))) {
+                        return Poll::Ready(());
+                    }
+                }
+                Poll::Pending
+            });
+            if tokio::time::timeout(LINGER, rest).await.is_ok() {
+                give_back(&provider, *body);
+            }
+            drop(slot);
+        });
+    }
+}
+
+fn give_back(provider: &Provider, body: H1Body) {
+    if let Some(io) = body.into_reusable() {
+        provider.rest(io);
+    }
+}

@@ -1,0 +1,222 @@
+//! One configured provider at run time: its connections, its secret, its TLS.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::ExposeSecret;
+use tidegate_config::{Config, Http2, Provider as Settings};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use url::Url;
+
+use super::connect::{self, Destination};
+use super::h2::H2Connections;
+use super::io::Io;
+use crate::worker;
+
+/// A provider and its connections. Each worker keeps the connections that it opened, so that a stream's two sockets always belong to one
+/// event loop and no packet wakes another core.
+#[derive(Debug)]
+pub struct Provider {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    settings: Settings,
+    base: Url,
+    destination: Destination,
+    /// Headers of every request: host, authorization and the operator's own.
+    headers: HeaderMap,
+    slots: Arc<Semaphore>,
+    resting: Box<[Mutex<Vec<Resting>>]>,
+    pub(super) http2: H2Connections,
+    tls: OnceLock<Result<Arc<rustls::ClientConfig>, String>>,
+    /// The provider refused our key and the operator was told.
+    told_credentials: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Resting {
+    io: Io,
+    since: Instant,
+}
+
+/// The right to one connection. Dropping it lets the next request have it.
+pub type Slot = OwnedSemaphorePermit;
+
+/// A provider cannot be used as configured.
+#[derive(Debug, thiserror::Error)]
+#[error("provider {name}: {reason}")]
+pub struct BadProvider {
+    name: String,
+    reason: String,
+}
+
+/// Every provider of one configuration. Those whose settings did not change are taken over from `before`, with their connections.
+///
+/// # Errors
+///
+/// [`BadProvider`] where a secret cannot be a header or a CA file cannot be read.
+pub fn all(config: &Config, before: &BTreeMap<String, Arc<Provider>>) -> Result<BTreeMap<String, Arc<Provider>>, BadProvider> {
+    let make = |settings: &Settings| match before.get(&settings.name) {
+        Some(known) if known.is_same(settings) => Ok(Arc::clone(known)),
+        _ => Provider::new(settings).map(Arc::new),
+    };
+    config.providers.iter().map(|(name, settings)| Ok((name.clone(), make(settings)?))).collect()
+}
+
+impl Provider {
+    /// # Errors
+    ///
+    /// See [`all`].
+    fn new(settings: &Settings) -> Result<Self, BadProvider> {
+        let bad = |reason: &str| BadProvider { name: settings.name.clone(), reason: reason.to_owned() };
+        let destination = Destination::of(&settings.base_url, settings.proxy.as_ref()).map_err(bad)?;
+        if let Some(file) = &settings.ca_file {
+            std::fs::metadata(file).map_err(|error| bad(&format!("ca_file: {error}")))?;
+        }
+        let slots = usize::try_from(settings.max_connections.get()).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
+        Ok(Self {
+            name: settings.name.as_str().into(),
+            base: settings.base_url.clone(),
+            headers: fixed_headers(settings, &destination).map_err(bad)?,
+            destination,
+            slots: Arc::new(Semaphore::new(slots)),
+            resting: (0..worker::MAX_WORKERS).map(|_| Mutex::default()).collect(),
+            http2: H2Connections::default(),
+            tls: OnceLock::new(),
+            told_credentials: AtomicBool::new(false),
+            settings: settings.clone(),
+        })
+    }
+
+    /// Whether `other` would make the same provider. Secrets are compared, never shown.
+    fn is_same(&self, other: &Settings) -> bool {
+        let fixed = |settings: &Settings| (settings.base_url.clone(), settings.proxy.clone(), settings.ca_file.clone(), settings.http2);
+        let bounds = |settings: &Settings| (settings.max_connections, settings.idle_connections, settings.connection_max_idle);
+        let secret = |settings: &Settings| settings.api_key.as_ref().map(|key| key.expose_secret().to_owned());
+        let ours = &self.settings;
+        fixed(ours) == fixed(other) && bounds(ours) == bounds(other) && secret(ours) == secret(other) && ours.headers == other.headers
+    }
+
+    /// Headers that every request to it carries.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The request target for `endpoint` (`/chat/completions`): a path, or the whole address where a plain-text proxy asks for it.
+    #[must_use]
+    pub fn target(&self, endpoint: &str) -> String {
+        let path = self.base.path().trim_end_matches('/');
+        match &self.destination {
+            Destination::ThroughPlainProxy { .. } => format!("http://{}{path}{endpoint}", self.destination.authority()),
+            _ => format!("{path}{endpoint}"),
+        }
+    }
+
+    /// The whole address of `endpoint`, for HTTP/2.
+    #[must_use]
+    pub fn uri(&self, endpoint: &str) -> String {
+        let path = self.base.path().trim_end_matches('/');
+        format!("{}://{}{path}{endpoint}", self.base.scheme(), self.destination.authority())
+    }
+
+    /// When HTTP/2 is spoken with it.
+    #[must_use]
+    pub fn http2_policy(&self) -> Http2 {
+        self.settings.http2
+    }
+
+    /// Waits for the right to one connection. The caller bounds the wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropping it leaves the queue.
+    pub async fn slot(&self) -> Option<Slot> {
+        Arc::clone(&self.slots).acquire_owned().await.ok()
+    }
+
+    /// A resting connection of this worker that is still good.
+    #[must_use]
+    pub fn take_resting(&self) -> Option<Io> {
+        let mut resting = self.mine();
+        while let Some(mut connection) = resting.pop() {
+            if connection.since.elapsed() < self.settings.connection_max_idle && connection.io.is_quiet() {
+                return Some(connection.io);
+            }
+        }
+        None
+    }
+
+    /// Lets a connection rest until the next request. Beyond the configured number it is closed.
+    pub fn rest(&self, io: Io) {
+        let mut resting = self.mine();
+        let per_worker = usize::try_from(self.settings.idle_connections.get()).unwrap_or(usize::MAX);
+        if resting.len() < per_worker {
+            resting.push(Resting { io, since: Instant::now() });
+        }
+    }
+
+    /// Closes this worker's connections that rested too long or that the provider closed.
+    pub fn sweep(&self) {
+        let max_idle = self.settings.connection_max_idle;
+        self.mine().retain_mut(|connection| connection.since.elapsed() < max_idle && connection.io.is_quiet());
+    }
+
+    fn mine(&self) -> MutexGuard<'_, Vec<Resting>> {
+        // A panic while the list was held cannot have left it half-changed: it is a list of sockets.
+        self.resting[worker::index()].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens a connection: name, TCP, proxy, TLS. The caller bounds the wait.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong, without the address's credentials.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropping it closes what was opened.
+    pub async fn connect(&self) -> io::Result<Io> {
+        connect::connect(&self.destination, self.settings.proxy.as_ref(), || self.tls()).await
+    }
+
+    /// The TLS settings, made at the first connection that needs them: reading the system's roots takes longer than starting the gateway.
+    fn tls(&self) -> io::Result<Arc<rustls::ClientConfig>> {
+        let made = self.tls.get_or_init(|| connect::tls_settings(self.settings.ca_file.as_deref(), self.settings.http2));
+        made.clone().map_err(io::Error::other)
+    }
+
+    /// Notes that the provider refused our key. True for the first time, when the operator has to be told.
+    pub fn refused_credentials(&self) -> bool {
+        !self.told_credentials.swap(true, Ordering::Relaxed)
+    }
+
+    /// How long an unused connection may rest.
+    #[must_use]
+    pub fn connection_max_idle(&self) -> Duration {
+        self.settings.connection_max_idle
+    }
+}
+
+fn fixed_headers(settings: &Settings, destination: &Destination) -> Result<HeaderMap, &'static str> {
+    let mut headers = HeaderMap::new();
+    let host = HeaderValue::from_str(&destination.authority()).map_err(|_| "base_url: its host cannot be a header")?;
+    headers.insert(http::header::HOST, host);
+    if let Some(key) = &settings.api_key {
+        let value = format!("Bearer {}", key.expose_secret());
+        let mut value = HeaderValue::from_str(&value).map_err(|_| "api_key: it holds a character that no header may carry")?;
+        value.set_sensitive(true);
+        headers.insert(http::header::AUTHORIZATION, value);
+    }
+    for (name, value) in &settings.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "headers: a name is not valid")?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| "headers: a value is not valid")?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}

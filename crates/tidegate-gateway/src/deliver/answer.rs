@@ -1,0 +1,184 @@
+//! The body of every answer of the gateway.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tidegate_config::OnDisconnect;
+use tidegate_core::failure::Failure;
+
+use crate::arrive::meter::Meter;
+use crate::gateway::Gateway;
+use crate::record::live::Live;
+use crate::relay::drainage;
+use crate::relay::held::Piece;
+use crate::relay::pump::{Pump, Step};
+
+/// A response as the connection sends it.
+pub type Response = http::Response<AnswerBody>;
+
+/// What a service of the gateway answers: it never fails, a failure is an answer.
+pub type Answered = Result<Response, Infallible>;
+
+/// A stream that is pumped while it is polled, or bytes that are there.
+#[derive(Debug)]
+pub enum AnswerBody {
+    /// A stream.
+    Stream(Box<StreamBody>),
+    /// Whole bytes, with the stream that they end, if they belong to one.
+    Whole(WholeBody),
+}
+
+impl AnswerBody {
+    /// Bytes that belong to no stream.
+    #[must_use]
+    pub fn plain(bytes: impl Into<Bytes>) -> Self {
+        Self::Whole(WholeBody { bytes: Some(bytes.into()), output_events: 0, owner: None })
+    }
+
+    /// The only bytes of a stream that has ended.
+    #[must_use]
+    pub fn last_of(live: Box<Live>, meter: Arc<Meter>, piece: Piece) -> Self {
+        Self::Whole(WholeBody { bytes: Some(piece.bytes), output_events: piece.output_events, owner: Some((live, meter)) })
+    }
+}
+
+/// Whole bytes of known length.
+#[derive(Debug)]
+pub struct WholeBody {
+    bytes: Option<Bytes>,
+    output_events: u64,
+    owner: Option<(Box<Live>, Arc<Meter>)>,
+}
+
+/// A stream between a provider and the client whose connection polls it.
+///
+/// Dropped before its end, the client is gone: the provider's request is cancelled at once, or read on where the model says so, and the
+/// record is settled either way.
+#[derive(Debug)]
+pub struct StreamBody {
+    /// `None` only while it is dropped.
+    pump: Option<Box<Pump>>,
+    first: Option<Piece>,
+    meter: Arc<Meter>,
+    gateway: Arc<Gateway>,
+    on_disconnect: OnDisconnect,
+    /// A failure of a whole answer whose status 200 is out cannot be told: the transport is broken off, which every client notices.
+    breaks_on_failure: bool,
+}
+
+impl StreamBody {
+    /// A body that goes on where the head was sent, with the piece that came with it.
+    #[must_use]
+    pub fn new(pump: Box<Pump>, first: Option<Piece>, meter: Arc<Meter>, gateway: Arc<Gateway>, on_disconnect: OnDisconnect) -> Self {
+        Self { pump: Some(pump), first, meter, gateway, on_disconnect, breaks_on_failure: false }
+    }
+
+    /// See [`StreamBody::breaks_on_failure`].
+    #[must_use]
+    pub fn breaking_on_failure(mut self) -> Self {
+        self.breaks_on_failure = true;
+        self
+    }
+
+    fn hand_over(&self, piece: Piece) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.meter.hand(piece.bytes.len() as u64, piece.output_events);
+        Poll::Ready(Some(Ok(Frame::data(piece.bytes))))
+    }
+
+    fn poll_pump(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(first) = self.first.take() {
+            return self.hand_over(first);
+        }
+        let client_takes = self.meter.is_flushed();
+        let Some(pump) = &mut self.pump else { return Poll::Ready(None) };
+        loop {
+            return match pump.poll_step(cx, client_takes) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Step::Head) => continue,
+                Poll::Ready(Step::Piece(piece)) => self.hand_over(piece),
+                Poll::Ready(Step::End) => {
+                    let has_failed = pump.live().exchange.ending().is_some_and(|ending| ending.failure.is_some());
+                    let broken = self.breaks_on_failure && has_failed;
+                    Poll::Ready(broken.then(|| Err(io::Error::other("the answer cannot be completed"))))
+                }
+            };
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.first.is_none() && !self.breaks_on_failure && self.pump.as_ref().is_none_or(|pump| pump.is_over())
+    }
+}
+
+impl Drop for StreamBody {
+    fn drop(&mut self) {
+        let Some(pump) = self.pump.take() else { return };
+        let now = self.gateway.clock.now();
+        let (mut live, rest) = pump.into_parts();
+        if live.exchange.ending().is_some() {
+            self.meter.say_farewell(live);
+            return;
+        }
+        let failure = if self.meter.is_slow() { Failure::SlowClient } else { Failure::ClientGone };
+        live.abandon(failure, now);
+        self.meter.answered();
+        match (self.on_disconnect, rest) {
+            (OnDisconnect::Drain { max_tokens, max_time }, Some((body, events))) => {
+                let tasks = self.gateway.tasks.clone();
+                let caps = (max_tokens, max_time);
+                self.gateway.tasks.spawn(drainage::drain(live, body, events, caps, self.meter.taken(), tasks));
+            }
+            _ => live.settle(self.meter.taken(), crate::record::live::Receipt::Lost),
+        }
+    }
+}
+
+impl Drop for WholeBody {
+    fn drop(&mut self) {
+        if let Some((live, meter)) = self.owner.take() {
+            if self.bytes.is_some() {
+                // Nobody took a byte: the connection was lost first.
+                meter.answered();
+                live.settle(meter.taken(), crate::record::live::Receipt::Lost);
+            } else {
+                meter.say_farewell(live);
+            }
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match self.get_mut() {
+            Self::Stream(stream) => stream.poll_pump(cx),
+            Self::Whole(whole) => Poll::Ready(whole.bytes.take().map(|bytes| {
+                if let Some((_, meter)) = &whole.owner {
+                    meter.hand(bytes.len() as u64, whole.output_events);
+                }
+                Ok(Frame::data(bytes))
+            })),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Stream(stream) => stream.is_over(),
+            Self::Whole(whole) => whole.bytes.as_ref().is_none_or(|bytes| bytes.is_empty() && whole.owner.is_none()),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Stream(_) => SizeHint::default(),
+            Self::Whole(whole) => SizeHint::with_exact(whole.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+        }
+    }
+}

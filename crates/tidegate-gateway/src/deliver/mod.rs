@@ -1,0 +1,5 @@
+//! Delivered: pieces to the client, at the client's pace.
+
+pub mod answer;
+pub mod open;
+pub mod refuse;

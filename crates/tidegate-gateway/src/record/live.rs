@@ -1,0 +1,258 @@
+//! A stream that has a place in the ledger, until its record is handed over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_core::Moment;
+use tidegate_core::delivery::Ending;
+use tidegate_core::event::{EventCounts, Usage};
+use tidegate_core::exchange::Exchange;
+use tidegate_core::failure::{Blame, Failure};
+use tidegate_core::id::{RequestId, StreamId};
+use tidegate_core::limits::DeliveryMode;
+use tidegate_core::record::{AttemptOutcome, AttemptRecord, Decision, Delivered, DisconnectSource, Status, StreamRecord};
+use tidegate_core::tally::AttemptTally;
+use tidegate_ledger::Entry;
+
+use super::hint;
+use crate::admit::permit::Permit;
+use crate::admit::Caller;
+use crate::gateway::Gateway;
+
+/// Who asked for what, as the record tells it.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The stream's id.
+    pub id: StreamId,
+    /// The gateway's own request id.
+    pub request_id: RequestId,
+    /// The client's request id.
+    pub client_request_id: Option<String>,
+    /// W3C trace id.
+    pub trace_id: Option<String>,
+    /// Whose key it was.
+    pub caller: Caller,
+    /// `chat_completions`, …
+    pub endpoint_family: &'static str,
+    /// How the answer is handed over.
+    pub delivery: DeliveryMode,
+    /// The model as the client named it.
+    pub requested_model: String,
+    /// Arrival by the calendar.
+    pub created_unix_millis: u64,
+    /// The time that the stream was given.
+    pub deadline: Duration,
+}
+
+/// Whether the client's socket took the last bytes of a stream that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// It did.
+    Taken,
+    /// The connection was lost before.
+    Lost,
+}
+
+/// A running stream's decisions, its place in the ledger and its permit, in one value: whichever way it is dropped, the record is written
+/// and the permit returned.
+#[derive(Debug)]
+pub struct Live {
+    /// The stream's decisions and what was noted.
+    pub exchange: Exchange,
+    /// Who asked for what.
+    pub identity: Identity,
+    gateway: Arc<Gateway>,
+    entry: Option<Entry>,
+    _permit: Permit,
+}
+
+impl Live {
+    /// A stream whose open row is durable.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, identity: Identity, exchange: Exchange, entry: Entry, permit: Permit) -> Self {
+        gateway.metrics.stream_opened();
+        Self { exchange, identity, gateway, entry: Some(entry), _permit: permit }
+    }
+
+    /// Hands the record over. Neither waits nor fails.
+    ///
+    /// A completion that the client's socket never took is not a completion: with [`Receipt::Lost`] the record says that it left.
+    pub fn settle(mut self: Box<Self>, delivered: Delivered, receipt: Receipt) {
+        self.write_record(delivered, receipt);
+    }
+
+    /// The client is gone before the end, or was given up.
+    pub fn abandon(&mut self, failure: Failure, now: Moment) {
+        if self.exchange.ending().is_none() {
+            self.exchange.abandoned(failure, now);
+        }
+    }
+
+    fn write_record(&mut self, delivered: Delivered, receipt: Receipt) {
+        let Some(entry) = self.entry.take() else { return };
+        let now = self.gateway.clock.now();
+        self.abandon(Failure::ClientGone, now);
+        let Some(ending) = self.exchange.ending() else { return };
+        let record = self.record(ending, delivered, receipt, now);
+        self.gateway.metrics.stream_ended(&record);
+        log_ending(&record);
+        entry.settle(record);
+    }
+
+    fn record(&self, ending: Ending, delivered: Delivered, receipt: Receipt, now: Moment) -> StreamRecord {
+        let tally = self.exchange.tally();
+        let (status, failure) = told(ending, receipt, delivered);
+        let cut = failure.map(|failure| self.disconnect(failure, now));
+        let after = |moment: Option<Moment>| moment.map(|moment| moment.millis_since(tally.arrived));
+        let last = tally.attempts.last();
+        StreamRecord {
+            status: Some(status),
+            code: failure.map(|failure| failure.code().to_owned()),
+            partial: matches!(status, Status::FailedAfterOutput | Status::CancelledAfterOutput),
+            disconnect_source: cut.as_ref().and_then(|cut| cut.0),
+            disconnect_hint: cut.and_then(|cut| cut.1),
+            selected_model: last.map(|attempt| attempt.target.model.to_string()),
+            provider: last.map(|attempt| attempt.target.provider.to_string()),
+            time_to_head_ms: after(tally.head),
+            time_to_first_event_ms: after(tally.first_event),
+            time_to_first_output_ms: after(tally.first_output),
+            time_to_last_output_ms: after(tally.last_output),
+            completed_ms: Some(now.millis_since(tally.arrived)),
+            max_gap_ms: tally.max_gap.map(|gap| u64::try_from(gap.as_millis()).unwrap_or(u64::MAX)),
+            events: tally.events,
+            delivered,
+            usage: last.map(|attempt| attempt.usage.unwrap_or_default()),
+            attempts: (1..).zip(&tally.attempts).map(|(n, attempt)| attempt_record(n, attempt, tally.arrived, now)).collect(),
+            ..self.identity.opening()
+        }
+    }
+
+    /// Who cut the stream short, and why we think so.
+    fn disconnect(&self, failure: Failure, now: Moment) -> (Option<DisconnectSource>, Option<String>) {
+        let source = match failure {
+            Failure::ClientGone => {
+                let age = now.since(self.exchange.tally().arrived);
+                return match hint::of_cut(age, self.exchange.silence_towards_client(now)) {
+                    Some(hint) => (Some(DisconnectSource::ClientProxy), Some(hint)),
+                    None => (Some(DisconnectSource::Client), None),
+                };
+            }
+            Failure::SlowClient | Failure::Cancelled => DisconnectSource::Client,
+            Failure::GatewayDraining => DisconnectSource::GatewayShutdown,
+            Failure::ConnectTimeout
+            | Failure::SendTimeout
+            | Failure::FirstByteTimeout
+            | Failure::IdleTimeout
+            | Failure::DeadlineExceeded
+            | Failure::PoolExhausted => DisconnectSource::GatewayTimeout,
+            _ if failure.facts().blame == Blame::Upstream => DisconnectSource::Provider,
+            _ => return (None, None),
+        };
+        (Some(source), None)
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // Only a stream whose owner vanished comes here unsettled: the request was cancelled before its head went out.
+        self.write_record(Delivered::default(), Receipt::Lost);
+    }
+}
+
+/// The ending as the client saw it.
+fn told(ending: Ending, receipt: Receipt, delivered: Delivered) -> (Status, Option<Failure>) {
+    match (ending.status, receipt) {
+        (Status::Completed, Receipt::Lost) if delivered.output_events > 0 => (Status::CancelledAfterOutput, Some(Failure::ClientGone)),
+        (Status::Completed, Receipt::Lost) => (Status::CancelledBeforeOutput, Some(Failure::ClientGone)),
+        // The line was crossed, and nothing of it reached the socket.
+        (Status::CancelledAfterOutput, _) if delivered.output_events == 0 => (Status::CancelledBeforeOutput, ending.failure),
+        (Status::FailedAfterOutput, _) if delivered.output_events == 0 => (Status::FailedBeforeOutput, ending.failure),
+        (status, _) => (status, ending.failure),
+    }
+}
+
+impl Identity {
+    /// The record at the stream's beginning: what is known before anything was asked of a provider.
+    #[must_use]
+    pub fn opening(&self) -> StreamRecord {
+        StreamRecord {
+            id: self.id.to_string(),
+            parent_request_id: self.request_id.to_string(),
+            client_request_id: self.client_request_id.clone(),
+            session_id: None,
+            task_id: None,
+            trace_id: self.trace_id.clone(),
+            status: None,
+            code: None,
+            partial: false,
+            disconnect_source: None,
+            disconnect_hint: None,
+            endpoint_family: self.endpoint_family.to_owned(),
+            delivery: self.delivery.name().to_owned(),
+            requested_model: self.requested_model.clone(),
+            selected_model: None,
+            provider: None,
+            key_id: self.caller.key_id(),
+            team: self.caller.team(),
+            environment: self.caller.environment(),
+            created_at: timestamp(self.created_unix_millis),
+            deadline_ms: u64::try_from(self.deadline.as_millis()).ok(),
+            time_to_head_ms: None,
+            time_to_first_event_ms: None,
+            time_to_first_output_ms: None,
+            time_to_last_output_ms: None,
+            completed_ms: None,
+            max_gap_ms: None,
+            events: EventCounts::default(),
+            delivered: Delivered::default(),
+            usage: None,
+            cost_usd: None,
+            attempts: Vec::new(),
+            restarted_from: None,
+            restarted_as: None,
+            resumes: 0,
+        }
+    }
+}
+
+fn attempt_record(n: u32, attempt: &AttemptTally, arrived: Moment, now: Moment) -> AttemptRecord {
+    let after = |moment: Moment| moment.millis_since(arrived);
+    let fate = attempt.fate.as_ref();
+    AttemptRecord {
+        n,
+        provider: attempt.target.provider.to_string(),
+        model: attempt.target.model.to_string(),
+        outcome: fate.map_or(AttemptOutcome::Cancelled, |fate| fate.outcome),
+        code: fate.and_then(|fate| fate.failure).map(|failure| failure.code().to_owned()),
+        http_status: attempt.http_status,
+        upstream_request_id: attempt.upstream_request_id.as_deref().map(str::to_owned),
+        started_ms: after(attempt.started),
+        connect_ms: attempt.connected.map(after),
+        first_event_ms: attempt.first_event.map(after),
+        first_output_ms: attempt.first_output.map(after),
+        ended_ms: Some(after(attempt.ended.unwrap_or(now))),
+        decision: fate.map_or(Decision::Fail, |fate| fate.decision),
+        decision_reason: fate.map_or_else(String::new, |fate| fate.reason.clone()),
+        usage: Some(attempt.usage.unwrap_or_else(Usage::default)),
+        cost_usd: None,
+    }
+}
+
+fn timestamp(unix_millis: u64) -> String {
+    let millis = i64::try_from(unix_millis).unwrap_or(i64::MAX);
+    let moment = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
+    format!("{moment:.3}")
+}
+
+/// One line for each stream that did not complete; completed ones are in the ledger and the metrics, and in the log at `debug`.
+fn log_ending(record: &StreamRecord) {
+    let status = record.status.map_or("", Status::name);
+    let code = record.code.as_deref().unwrap_or_default();
+    let provider = record.provider.as_deref().unwrap_or_default();
+    let (stream, model, ms) = (&record.id, &record.requested_model, record.completed_ms);
+    match record.status {
+        Some(Status::Completed) => tracing::debug!(%stream, status, model, provider, ms, "stream ended"),
+        Some(Status::FailedBeforeOutput | Status::FailedAfterOutput) => tracing::warn!(%stream, status, code, model, provider, ms, "stream failed"),
+        _ => tracing::info!(%stream, status, code, model, provider, ms, "stream ended early"),
+    }
+}

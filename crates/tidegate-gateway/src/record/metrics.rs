@@ -1,0 +1,170 @@
+//! What Prometheus reads. Names follow OpenTelemetry's GenAI conventions where they have one.
+//!
+//! Counters move when a stream ends, from its finished record, so that relaying an event touches none of them.
+
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use tidegate_core::failure::Failure;
+use tidegate_core::record::{Status, StreamRecord};
+
+/// Buckets for waits in seconds: fine below a second, where a user feels it, coarse up to the longest profile.
+const SECONDS: [f64; 16] = [0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0, 300.0];
+
+/// Every metric of the gateway.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    streams: Family<StreamLabels, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    refusals: Family<CodeLabel, Counter>,
+    events: Family<EventLabel, Counter>,
+    tokens: Family<TokenLabels, Counter>,
+    first_event: Histogram,
+    first_output: Histogram,
+    longest_gap: Histogram,
+    duration: Histogram,
+    delivered_bytes: Counter,
+    output_events: Counter,
+    opened: Counter,
+    open: Gauge,
+    ledger_pending: Gauge,
+}
+
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty),* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        struct $name { $($field: $kind),* }
+
+        impl EncodeLabelSet for $name {
+            fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+                $((stringify!($field), self.$field.as_ref() as &str).encode(encoder.encode_label())?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+use prometheus_client::encoding::EncodeLabel as _;
+
+labels! { StreamLabels { endpoint: String, status: &'static str, code: String } }
+labels! { AttemptLabels { provider: String, outcome: &'static str, code: String } }
+labels! { CodeLabel { code: &'static str } }
+labels! { EventLabel { r#type: &'static str } }
+labels! { TokenLabels { provider: String, r#type: &'static str } }
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let seconds = || Histogram::new(SECONDS);
+        let mut metrics = Self {
+            registry: Registry::default(),
+            streams: Family::default(),
+            attempts: Family::default(),
+            refusals: Family::default(),
+            events: Family::default(),
+            tokens: Family::default(),
+            first_event: seconds(),
+            first_output: seconds(),
+            longest_gap: seconds(),
+            duration: seconds(),
+            delivered_bytes: Counter::default(),
+            output_events: Counter::default(),
+            opened: Counter::default(),
+            open: Gauge::default(),
+            ledger_pending: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let Self { registry, .. } = self;
+        let wait = Unit::Seconds;
+        registry.register("tidegate_streams", "Streams that ended, by status and code", self.streams.clone());
+        registry.register("tidegate_streams_opened", "Streams that began", self.opened.clone());
+        registry.register("tidegate_open_streams", "Streams that run now", self.open.clone());
+        registry.register("tidegate_attempts", "Provider requests that ended, by outcome and code", self.attempts.clone());
+        registry.register("tidegate_refusals", "Requests refused before they became a stream", self.refusals.clone());
+        registry.register("tidegate_events", "Provider events by type, and keepalives sent", self.events.clone());
+        registry.register("tidegate_delivered_output_events", "Output events that clients' sockets took", self.output_events.clone());
+        registry.register("tidegate_delivered_bytes", "Body bytes that clients' sockets took", self.delivered_bytes.clone());
+        registry.register("tidegate_ledger_pending", "Rows that wait to be written", self.ledger_pending.clone());
+        registry.register("gen_ai_client_token_usage", "Tokens that providers reported, by type", self.tokens.clone());
+        registry.register_with_unit("tidegate_time_to_first_event", "Arrival to the first provider event", wait.clone(), self.first_event.clone());
+        registry.register_with_unit("gen_ai_client_operation_time_to_first_chunk", "Arrival to the first output", wait.clone(), self.first_output.clone());
+        registry.register_with_unit("tidegate_longest_gap", "Longest silence between two provider events of a stream", wait.clone(), self.longest_gap.clone());
+        registry.register_with_unit("gen_ai_client_operation_duration", "Arrival to the end", wait, self.duration.clone());
+    }
+
+    /// A stream began.
+    pub fn stream_opened(&self) {
+        self.opened.inc();
+    }
+
+    /// A request was refused before it became a stream.
+    pub fn refused(&self, failure: Failure) {
+        self.refusals.get_or_create(&CodeLabel { code: failure.code() }).inc();
+    }
+
+    /// A stream ended with this record.
+    pub fn stream_ended(&self, record: &StreamRecord) {
+        let code = |code: &Option<String>| code.clone().unwrap_or_default();
+        let status = record.status.map_or("", Status::name);
+        self.streams.get_or_create(&StreamLabels { endpoint: record.endpoint_family.clone(), status, code: code(&record.code) }).inc();
+        for attempt in &record.attempts {
+            let labels = AttemptLabels { provider: attempt.provider.clone(), outcome: attempt.outcome.name(), code: code(&attempt.code) };
+            self.attempts.get_or_create(&labels).inc();
+            let usage = attempt.usage.unwrap_or_default();
+            for (r#type, tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
+                if let Some(tokens) = tokens {
+                    self.tokens.get_or_create(&TokenLabels { provider: attempt.provider.clone(), r#type }).inc_by(tokens);
+                }
+            }
+        }
+        for (r#type, count) in [
+            ("lifecycle", record.events.lifecycle),
+            ("output", record.events.output),
+            ("usage", record.events.usage),
+            ("completion", record.events.completion),
+            ("error", record.events.error),
+            ("other", record.events.other),
+            ("keepalive", record.events.keepalive),
+        ] {
+            if count > 0 {
+                self.events.get_or_create(&EventLabel { r#type }).inc_by(count);
+            }
+        }
+        self.output_events.inc_by(record.delivered.output_events);
+        self.delivered_bytes.inc_by(record.delivered.bytes);
+        observe(&self.first_event, record.time_to_first_event_ms);
+        observe(&self.first_output, record.time_to_first_output_ms);
+        observe(&self.longest_gap, record.max_gap_ms);
+        observe(&self.duration, record.completed_ms);
+    }
+
+    /// All metrics as OpenMetrics text.
+    #[must_use]
+    pub fn encode(&self, open_streams: usize, ledger_pending: usize) -> String {
+        self.open.set(i64::try_from(open_streams).unwrap_or(i64::MAX));
+        self.ledger_pending.set(i64::try_from(ledger_pending).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            tracing::error!("metrics cannot be written");
+        }
+        text
+    }
+}
+
+fn observe(histogram: &Histogram, millis: Option<u64>) {
+    if let Some(millis) = millis {
+        histogram.observe(std::time::Duration::from_millis(millis).as_secs_f64());
+    }
+}

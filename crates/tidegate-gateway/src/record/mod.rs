@@ -1,0 +1,5 @@
+//! Recorded: exactly one record for each stream, also when everything around it is dropped.
+
+pub mod hint;
+pub mod live;
+pub mod metrics;

@@ -1,0 +1,6 @@
+//! Relayed: the provider's events, in order, counted, held back where the line asks for it.
+
+pub mod drainage;
+pub mod held;
+pub mod pump;
+pub mod reading;

@@ -1,0 +1,476 @@
+//! The pump: provider events in, pieces for the client out, polled by the client's own connection.
+//!
+//! There is no task, channel or buffer between a provider's socket and the client's: whoever wants the next piece reads the provider. A client
+//! that reads slowly is asked less often, so its provider is read less often; that is all there is to back-pressure.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tidegate_config::OnMalformed;
+use tidegate_core::Moment;
+use tidegate_core::event::{EventFacts, EventKind};
+use tidegate_core::exchange::{AfterFailure, BodyEnd, Due, Verdict};
+use tidegate_core::failure::Failure;
+use tidegate_core::limits::DeliveryMode;
+use tidegate_wire::names::{header, value};
+use tidegate_wire::openai_chat::{self, Assembler, ProviderError};
+use tidegate_wire::sse::{KEEPALIVE, RawEvent};
+use tokio::time::Sleep;
+
+use super::held::{Piece, Pieces};
+use super::reading::{self, Events, Expectation, Reading};
+use crate::arrive::meter::Meter;
+use crate::attempt::open::{self, Answer, Body, Call, OpenError, Steps};
+use crate::attempt::provider::Provider;
+use crate::gateway::Gateway;
+use crate::record::live::Live;
+
+/// Most that is held back before the first output of a streamed answer: roles and pings are small.
+const MAX_HELD_LIFECYCLE: usize = 256 * 1024;
+/// Most that is held back of an answer that is delivered whole.
+const MAX_HELD_ANSWER: usize = 32 * 1024 * 1024;
+
+/// What the pump gives.
+#[derive(Debug)]
+pub enum Step {
+    /// The head goes out now, before any piece.
+    Head,
+    /// Bytes for the client. The first piece sends the head too.
+    Piece(Piece),
+    /// The stream has ended; [`Pump::live`] knows how.
+    End,
+}
+
+/// What an attempt needs beyond its target.
+#[derive(Debug)]
+pub struct Errand {
+    /// The provider of each target's name.
+    pub provider: Arc<Provider>,
+    /// What it is asked.
+    pub call: Arc<Call>,
+    /// How its answer is read.
+    pub expectation: Expectation,
+    /// What becomes of an event that cannot be read.
+    pub on_malformed: OnMalformed,
+}
+
+/// What is known about a failure beyond its row.
+#[derive(Debug, Default)]
+pub struct Detail {
+    /// The provider's words, where they are the client's business.
+    pub provider: Option<ProviderError>,
+    /// The provider's pushback.
+    pub retry_after: Option<Duration>,
+}
+
+/// One stream between its provider and its client. Dropping it cancels the provider's request and settles the record.
+#[derive(Debug)]
+pub struct Pump {
+    live: Box<Live>,
+    gateway: Arc<Gateway>,
+    meter: Arc<Meter>,
+    mode: DeliveryMode,
+    errand: Errand,
+    source: Source,
+    held: Pieces,
+    ready: Pieces,
+    assembler: Option<Box<Assembler>>,
+    detail: Box<Detail>,
+    provider_headers: Option<Box<HeaderMap>>,
+    timer: Pin<Box<Sleep>>,
+    armed: Moment,
+}
+
+/// Where the answer comes from.
+enum Source {
+    /// No attempt runs.
+    Rest,
+    /// An attempt is on its way to the head of an answer.
+    Opening { future: Pin<Box<dyn Future<Output = Result<Answer, OpenError>> + Send>>, steps: Arc<Steps>, seen: usize },
+    /// An answer is being read.
+    Answering { body: Body, reading: Reading },
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Rest => "Rest",
+            Self::Opening { .. } => "Opening",
+            Self::Answering { .. } => "Answering",
+        })
+    }
+}
+
+impl Pump {
+    /// A pump that has not asked anyone yet.
+    #[must_use]
+    pub fn new(live: Box<Live>, gateway: Arc<Gateway>, meter: Arc<Meter>, errand: Errand) -> Self {
+        let mode = live.identity.delivery;
+        let assembles = mode == DeliveryMode::Buffered && errand.expectation.streamed;
+        Self {
+            live,
+            gateway,
+            meter,
+            mode,
+            errand,
+            source: Source::Rest,
+            held: Pieces::default(),
+            ready: Pieces::default(),
+            assembler: assembles.then(Box::default),
+            detail: Box::default(),
+            provider_headers: None,
+            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            armed: Moment::ORIGIN,
+        }
+    }
+
+    /// The stream's decisions and identity.
+    #[must_use]
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// What is known about a failure beyond its row.
+    #[must_use]
+    pub fn detail(&self) -> &Detail {
+        &self.detail
+    }
+
+    /// Headers of the provider's answer that are the client's business.
+    #[must_use]
+    pub fn provider_headers(&self) -> Option<&HeaderMap> {
+        self.provider_headers.as_deref()
+    }
+
+    /// Frees what only the head needed.
+    pub fn forget_provider_headers(&mut self) {
+        self.provider_headers = None;
+    }
+
+    /// Whether the stream has ended and every piece was taken.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.live.exchange.ending().is_some() && self.ready.bytes() == 0
+    }
+
+    /// Takes the parts that outlive the client.
+    #[must_use]
+    pub fn into_parts(self) -> (Box<Live>, Option<(Body, Events)>) {
+        let rest = match self.source {
+            Source::Answering { body, reading: Reading::Events(events) } => Some((body, events)),
+            _ => None,
+        };
+        (self.live, rest)
+    }
+
+    /// The next step. While `client_takes` is false (bytes still wait for the client), the provider is not read.
+    pub fn poll_step(&mut self, cx: &mut Context<'_>, client_takes: bool) -> Poll<Step> {
+        loop {
+            if let Some(piece) = self.ready.pop() {
+                return Poll::Ready(Step::Piece(piece));
+            }
+            if self.live.exchange.ending().is_some() {
+                return Poll::Ready(Step::End);
+            }
+            if self.meter.has_to_end() {
+                self.fail(Failure::GatewayDraining);
+                continue;
+            }
+            if client_takes && self.poll_source(cx).is_ready() {
+                continue;
+            }
+            let now = self.gateway.clock.now();
+            match self.live.exchange.due(now, client_takes) {
+                Due::Nothing => {}
+                Due::Head => return Poll::Ready(Step::Head),
+                Due::Keepalive => {
+                    self.ready.push(self.keepalive(), 0);
+                    continue;
+                }
+                Due::Finish => {
+                    self.finish(true);
+                    continue;
+                }
+                Due::Failed(failure) => {
+                    self.fail(failure);
+                    continue;
+                }
+            }
+            if self.poll_timer(cx, now, client_takes).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Waits until something can come due. The timer is only ever moved when it would ring too late, or has rung: events move limits into
+    /// the future, and a timer that rings early costs one look.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, now: Moment, client_takes: bool) -> Poll<()> {
+        let wake = self.live.exchange.wake_at(client_takes);
+        if wake < self.armed || self.armed <= now {
+            self.armed = wake;
+            self.timer.as_mut().reset(self.gateway.clock.instant(wake));
+        }
+        self.timer.as_mut().poll(cx)
+    }
+
+    /// Moves the attempt on by one step. Ready when something may have changed.
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.source {
+            Source::Rest => self.begin_attempt(),
+            Source::Opening { future, steps, seen } => {
+                let result = future.as_mut().poll(cx);
+                let now = self.gateway.clock.now();
+                for phase in steps.beyond(*seen) {
+                    *seen += 1;
+                    self.live.exchange.reached(phase, now);
+                }
+                match result {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(answer)) => self.answered(answer),
+                    Poll::Ready(Err(error)) => {
+                        tracing::warn!(stream = %self.live.identity.id, provider = %self.errand.provider.name, code = error.failure.code(), detail = error.detail, "attempt failed");
+                        self.fail(error.failure);
+                    }
+                }
+            }
+            Source::Answering { body, .. } => match body.poll_data(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(data))) => self.absorb(data),
+                Poll::Ready(None) => self.body_ended(BodyEnd::Clean),
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::debug!(stream = %self.live.identity.id, %error, "the provider's body broke off");
+                    self.body_ended(BodyEnd::Broken);
+                }
+            },
+        }
+        Poll::Ready(())
+    }
+
+    fn begin_attempt(&mut self) {
+        let now = self.gateway.clock.now();
+        if self.live.exchange.begin_attempt(now).is_none() {
+            self.fail(Failure::RoutesUnavailable);
+            return;
+        }
+        let steps = Arc::new(Steps::default());
+        let (provider, call) = (Arc::clone(&self.errand.provider), Arc::clone(&self.errand.call));
+        let future = Box::pin(open::open(provider, call, Arc::clone(&steps), self.gateway.tasks.clone()));
+        self.source = Source::Opening { future, steps, seen: 0 };
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        let Answer { head, body } = answer;
+        if let Some(attempt) = self.live.exchange.tally_mut().attempt() {
+            attempt.http_status = Some(head.status);
+            attempt.upstream_request_id = text(&head.headers, header::REQUEST_ID).map(|id| bounded(id, 128).into());
+        }
+        self.detail.retry_after = retry_after(&head.headers);
+        let is_event_stream = text(&head.headers, "content-type").is_some_and(|kind| starts_with_ignoring_case(kind, value::EVENT_STREAM));
+        let reading = Reading::of(head.status, is_event_stream, self.errand.expectation);
+        if !self.errand.expectation.streamed {
+            self.live.exchange.expects_whole_answer();
+        }
+        self.provider_headers = Some(Box::new(head.headers));
+        self.source = Source::Answering { body, reading };
+    }
+
+    /// Takes what one read brought. All events of one packet are decided on at the same moment.
+    fn absorb(&mut self, data: Bytes) {
+        let now = self.gateway.clock.now();
+        let Source::Answering { reading, .. } = &mut self.source else { return };
+        match reading {
+            Reading::Events(events) => {
+                events.push(data);
+                self.take_events(now);
+            }
+            Reading::Whole(body) => {
+                if let Err(failure) = reading::gather(body, &data) {
+                    self.fail(failure);
+                }
+            }
+            Reading::Refusal { body, .. } => reading::gather_refusal(body, &data),
+        }
+    }
+
+    fn take_events(&mut self, now: Moment) {
+        while let Source::Answering { reading: Reading::Events(events), .. } = &mut self.source {
+            match events.next() {
+                Ok(Some((event, facts))) => self.take_event(event, facts, now),
+                Ok(None) => return,
+                Err(_) => self.fail(Failure::UpstreamMalformed),
+            }
+        }
+    }
+
+    fn take_event(&mut self, event: RawEvent, mut facts: EventFacts, now: Moment) {
+        if facts.failure == Some(Failure::UpstreamMalformed) && self.errand.on_malformed == OnMalformed::Skip {
+            facts = EventFacts { for_gateway_only: true, ..EventFacts::of(EventKind::Other) };
+        }
+        let has_output = facts.has_output;
+        let verdict = self.live.exchange.event(&facts, now);
+        match verdict {
+            Verdict::Hold | Verdict::Forward | Verdict::Commit => self.pass(event, has_output, verdict, now),
+            Verdict::Swallow => {
+                if let Some(assembler) = &mut self.assembler {
+                    assembler.add(&event);
+                }
+            }
+            Verdict::Finish { write_sentinel } => {
+                self.held.push_event(event, has_output);
+                self.finish(write_sentinel);
+            }
+            Verdict::Fail(failure) => self.fail(failure),
+        }
+    }
+
+    fn pass(&mut self, event: RawEvent, has_output: bool, verdict: Verdict, now: Moment) {
+        if verdict == Verdict::Hold {
+            return self.hold(event, has_output);
+        }
+        if verdict == Verdict::Commit {
+            self.ready.append(&mut self.held);
+        }
+        self.ready.push_event(event, has_output);
+        self.live.exchange.wrote(now);
+    }
+
+    fn hold(&mut self, event: RawEvent, has_output: bool) {
+        if let Some(assembler) = &mut self.assembler {
+            assembler.add(&event);
+        }
+        self.held.push_event(event, has_output);
+        let most = if self.mode == DeliveryMode::Stream { MAX_HELD_LIFECYCLE } else { MAX_HELD_ANSWER };
+        if self.held.bytes() > most {
+            self.fail(Failure::UpstreamMalformed);
+        }
+    }
+
+    fn body_ended(&mut self, end: BodyEnd) {
+        let now = self.gateway.clock.now();
+        let source = std::mem::replace(&mut self.source, Source::Rest);
+        let Source::Answering { body, reading } = source else { return };
+        match reading {
+            Reading::Events(mut events) => {
+                let last = events.last();
+                self.source = Source::Answering { body, reading: Reading::Events(events) };
+                if let Some((event, facts)) = last {
+                    self.take_event(event, facts, now);
+                }
+                if self.live.exchange.ending().is_none() && matches!(self.source, Source::Answering { .. }) {
+                    self.act(end, now);
+                }
+            }
+            Reading::Whole(whole) if end == BodyEnd::Clean => {
+                let whole = whole.freeze();
+                let facts = self.read_whole(&whole);
+                match self.live.exchange.whole_answer(&facts, now) {
+                    Verdict::Fail(failure) => self.fail(failure),
+                    _ => self.ready.push(whole, u64::from(facts.has_output)),
+                }
+                body.release(&self.gateway.tasks);
+            }
+            Reading::Whole(_) => self.fail(Failure::UpstreamCut),
+            Reading::Refusal { status, body: text } => {
+                body.release(&self.gateway.tasks);
+                let refusal = reading::refusal(status, &text);
+                let failure = refusal.failure;
+                if failure == Failure::UpstreamCredentials && self.errand.provider.refused_credentials() {
+                    let provider = &self.errand.provider.name;
+                    tracing::error!(%provider, status, "the provider refuses the gateway's key: every request to it will fail until api_key is changed");
+                }
+                self.detail.provider = Some(refusal);
+                self.fail(failure);
+            }
+        }
+    }
+
+    /// A body that is no event stream answers a request for one only when it is an error.
+    fn read_whole(&self, whole: &[u8]) -> EventFacts {
+        let mut facts = openai_chat::read_whole(whole);
+        if self.errand.expectation.streamed && facts.failure.is_none() {
+            facts.failure = Some(Failure::UpstreamMalformed);
+        }
+        facts
+    }
+
+    fn act(&mut self, end: BodyEnd, now: Moment) {
+        match self.live.exchange.body_ended(end, now) {
+            Verdict::Finish { write_sentinel } => self.finish(write_sentinel),
+            Verdict::Fail(failure) => self.fail(failure),
+            Verdict::Hold | Verdict::Swallow | Verdict::Commit | Verdict::Forward => {}
+        }
+    }
+
+    /// The answer is complete: what is held goes out, the end marker where it is missing, and the connection goes back.
+    fn finish(&mut self, write_sentinel: bool) {
+        match self.assembler.take() {
+            Some(assembler) => {
+                let outputs = self.live.exchange.tally().events.output;
+                self.held.clear();
+                self.ready.push(assembler.finish(), outputs);
+            }
+            None => {
+                self.ready.append(&mut self.held);
+                if write_sentinel {
+                    self.ready.push(openai_chat::done_event(), 0);
+                }
+            }
+        }
+        if let Source::Answering { body, .. } = std::mem::replace(&mut self.source, Source::Rest) {
+            body.release(&self.gateway.tasks);
+        }
+    }
+
+    /// The attempt failed. Dropping its source cancels it; what was held of it is forgotten.
+    fn fail(&mut self, failure: Failure) {
+        let now = self.gateway.clock.now();
+        self.source = Source::Rest;
+        self.held.clear();
+        if self.assembler.is_some() {
+            self.assembler = Some(Box::default());
+        }
+        match self.live.exchange.failed(failure, now) {
+            AfterFailure::TryNext => {}
+            AfterFailure::End(ending) => {
+                if ending.head == tidegate_core::delivery::Head::Sent && self.mode != DeliveryMode::Buffered {
+                    let event = crate::deliver::refuse::in_band(self, failure, ending.is_partial());
+                    self.ready.push(event, 0);
+                }
+            }
+        }
+    }
+
+    fn keepalive(&self) -> Bytes {
+        match self.mode {
+            // Leading whitespace before a JSON body, which every parser skips.
+            DeliveryMode::Buffered => Bytes::from_static(b"\n"),
+            DeliveryMode::Stream | DeliveryMode::Coherent => Bytes::from_static(KEEPALIVE),
+        }
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
+    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// At most `most` characters, none of them a control character.
+fn bounded(text: &str, most: usize) -> String {
+    text.chars().filter(|character| !character.is_control()).take(most).collect()
+}
+
+/// The provider's pushback: `retry-after-ms` before `retry-after`, seconds only, an hour at most.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    const LONGEST: Duration = Duration::from_secs(3600);
+    let millis = text(headers, header::RETRY_AFTER_MS).and_then(|value| value.trim().parse().ok()).map(Duration::from_millis);
+    let seconds = || text(headers, "retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+    millis.or_else(seconds).map(|wait| wait.min(LONGEST))
+}

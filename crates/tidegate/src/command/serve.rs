@@ -1,0 +1,216 @@
+//! `tidegate serve`: the gateway process from its first line to its last.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use tidegate_config::{Config, Flag, Loaded, ProviderKind};
+use tidegate_gateway::arrive::listener::{self, Workers};
+use tidegate_gateway::drain::Stage;
+use tidegate_gateway::gateway::Gateway;
+use tidegate_ledger::{Ledger, LedgerSettings};
+use tidegate_scenario::{Mock, MockSettings};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::WrongUsage;
+use crate::memory;
+
+mod reload;
+
+use reload::{Reload, Source};
+
+/// How long running streams get for their typed ending once the window is over.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long the ledger gets to write its last rows.
+const LAST_ROWS: Duration = Duration::from_secs(10);
+
+/// Settings of the gateway that a command line may give.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Serve {
+    /// Address to listen on, over the configuration's.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+}
+
+impl Serve {
+    fn flags(&self) -> Vec<Flag> {
+        let listen = self.listen.map(|address| Flag { name: "--listen", path: "server.listen", value: address.to_string() });
+        listen.into_iter().collect()
+    }
+}
+
+/// Serves until a signal ends it.
+pub(crate) fn run(arguments: &Serve, config: Option<PathBuf>) -> Result<()> {
+    let loaded = super::load(config.clone(), arguments.flags())?;
+    crate::logging::start(loaded.config.log.format, loaded.config.log.level);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(loaded, Source { config, flags: arguments.flags() }))
+}
+
+async fn serve(loaded: Loaded, source: Source) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let mock = start_mock(&loaded.config).await?;
+    let mut config = loaded.config.clone();
+    place_mock(&mut config, mock.as_ref().map(Mock::base_url).as_deref());
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+
+    let server = config.server.clone();
+    let (ledger, keys) = open_ledger(&config)?;
+    refuse_open_doors(&config, keys.load().is_open())?;
+    let is_open = keys.load().is_open();
+    let listener = listener::bind(server.listen).with_context(|| format!("cannot listen on {}", server.listen))?;
+    let address = listener.local_addr()?;
+    let gateway = Arc::new(Gateway::new(config, ledger, keys).map_err(|error| WrongUsage(error.to_string()))?);
+    let count = server.workers.map_or_else(available_workers, |workers| usize::try_from(workers.get()).unwrap_or(1));
+    let workers = Workers::start(&gateway, count)?;
+    memory::keep_trimmed();
+    announce(address, &loaded, is_open);
+
+    let reload = Reload { source, file: loaded.file.clone(), mock: mock.as_ref().map(Mock::base_url) };
+    accept_until_stopped(&gateway, listener, &workers, &mut signals, &reload).await;
+    drain(&gateway, &mut signals, server.drain).await;
+    workers.join();
+    let ledger = gateway.ledger.clone();
+    drop(gateway);
+    match tokio::time::timeout(LAST_ROWS, ledger.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "the ledger did not take its last rows"),
+        Err(_) => tracing::error!("the ledger did not take its last rows in time"),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Accepts clients, and new settings, until a signal says stop.
+async fn accept_until_stopped(gateway: &Gateway, listener: TcpListener, workers: &Workers, signals: &mut Signals, reload: &Reload) {
+    let mut changes = reload.watch();
+    let mut accepting = std::pin::pin!(listener::accept(gateway, listener, workers));
+    loop {
+        tokio::select! {
+            () = accepting.as_mut() => return,
+            () = changes.changed() => reload.run(gateway),
+            wish = signals.next() => match wish {
+                Wish::Stop => return,
+                Wish::Reload => reload.run(gateway),
+            },
+        }
+    }
+}
+
+/// Lets running streams finish within `window`; a second signal, or the window's end, ends them typed.
+async fn drain(gateway: &Gateway, signals: &mut Signals, window: Duration) {
+    gateway.drain.advance(Stage::Draining);
+    tracing::info!(streams = gateway.permits.running(), window_s = window.as_secs(), "draining: no new streams, running ones may finish; a second signal ends them");
+    tokio::select! {
+        () = gateway.tasks.all_ended() => return,
+        () = signals.stop() => tracing::info!(streams = gateway.permits.running(), "second signal: ending what runs"),
+        () = tokio::time::sleep(window) => tracing::warn!(streams = gateway.permits.running(), "the drain window is over: ending what runs"),
+    }
+    gateway.drain.advance(Stage::Ending);
+    if tokio::time::timeout(LAST_WORDS, gateway.tasks.all_ended()).await.is_err() {
+        tracing::warn!(tasks = gateway.tasks.running(), "some clients did not take their last words");
+    }
+}
+
+fn open_ledger(config: &Config) -> Result<(Ledger, Arc<arc_swap::ArcSwap<tidegate_ledger::KeyTable>>)> {
+    let settings = LedgerSettings {
+        retention: config.ledger.retention,
+        capacity: config.server.max_streams,
+        ..LedgerSettings::new(&config.ledger.path)
+    };
+    let (ledger, opened) = Ledger::open(settings).with_context(|| format!("the ledger {} cannot be opened", config.ledger.path.display()))?;
+    if opened.interrupted > 0 {
+        tracing::warn!(streams = opened.interrupted, "streams of a gateway that died are marked interrupted");
+    }
+    let keys = ledger.keys();
+    Ok((ledger, keys))
+}
+
+/// Without a key everybody may spend the provider's money: only this machine may be everybody.
+fn refuse_open_doors(config: &Config, is_open: bool) -> Result<()> {
+    let address = config.server.listen;
+    if !is_open || address.ip().is_loopback() {
+        return Ok(());
+    }
+    let message = format!(
+        "{address} can be reached from other machines, and no key protects it.\n\
+         Make one first: tidegate keys create --name NAME --team TEAM --environment ENVIRONMENT\n\
+         (with the same --config, or listen on 127.0.0.1)"
+    );
+    Err(WrongUsage(message).into())
+}
+
+async fn start_mock(config: &Config) -> Result<Option<Mock>> {
+    if !config.providers.values().any(|provider| provider.kind == ProviderKind::Mock) {
+        return Ok(None);
+    }
+    Ok(Some(Mock::start(MockSettings::default()).await.context("the built-in mock provider cannot start")?))
+}
+
+/// Gives every provider of kind mock the address of this process's own.
+fn place_mock(config: &mut Config, mock: Option<&str>) {
+    let Some(address) = mock.and_then(|address| address.parse::<url::Url>().ok()) else { return };
+    for provider in config.providers.values_mut().filter(|provider| provider.kind == ProviderKind::Mock) {
+        provider.base_url = address.clone();
+    }
+}
+
+fn available_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Says on standard error what runs, where, and for whom: the first thing that a newcomer reads.
+fn announce(address: SocketAddr, loaded: &Loaded, is_open: bool) {
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "listening");
+    eprintln!("tidegate {} listens on http://{address}", env!("CARGO_PKG_VERSION"));
+    if is_open {
+        eprintln!("  no key is set: everybody on this machine may use it (tidegate keys create makes one)");
+    }
+    if loaded.built_in_mock {
+        eprintln!("  no provider key is set: the built-in mock answers as model `mock` (set OPENAI_API_KEY for a real one)");
+    }
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Stop,
+    Reload,
+}
+
+/// The signals that end or reload the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+    /// # Cancel safety
+    ///
+    /// Safe: a signal that came stays until it is taken.
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.hangup.recv() => Wish::Reload,
+        }
+    }
+
+    async fn stop(&mut self) {
+        while self.next().await != Wish::Stop {}
+    }
+}
