@@ -92,6 +92,8 @@ pub struct Exchange {
     line: Line,
     /// The end of the running attempt's answer is proved.
     proved: bool,
+    /// The provider was asked to stream.
+    awaits_events: bool,
     /// The last byte went to the client, or the head did.
     last_write: Moment,
     head_due: Option<Moment>,
@@ -120,6 +122,7 @@ impl Exchange {
             timers,
             line: Line::Before(Delivery::new(plan)),
             proved: false,
+            awaits_events: true,
             last_write: arrived,
             head_due: Some(arrived + limits.head_after),
             tally: Tally::new(arrived),
@@ -130,6 +133,14 @@ impl Exchange {
     #[must_use]
     pub fn without_early_head(mut self) -> Self {
         self.head_due = None;
+        self
+    }
+
+    /// The provider is asked for one whole body. That has no events to be late, and its head comes when it is done: only the stream's own
+    /// limit bounds the wait.
+    #[must_use]
+    pub fn for_whole_answer(mut self) -> Self {
+        self.awaits_events = false;
         self
     }
 
@@ -196,13 +207,9 @@ impl Exchange {
                     attempt.connected = Some(now);
                 }
             }
-            Phase::Sent => self.timers.set(TimeoutKind::FirstByte, now + self.limits.profile.first_byte),
+            Phase::Sent if self.awaits_events => self.timers.set(TimeoutKind::FirstByte, now + self.limits.profile.first_byte),
+            Phase::Sent => {}
         }
-    }
-
-    /// A whole answer (not streamed) has no events to be late: only the stream's own limit bounds the wait for it.
-    pub fn expects_whole_answer(&mut self) {
-        self.timers.stop_attempt();
     }
 
     /// Decides on one provider event.

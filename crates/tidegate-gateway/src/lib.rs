@@ -6,16 +6,16 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
-pub mod tasks;
 pub mod drain;
-pub mod worker;
 pub mod gateway;
 pub mod serve;
+pub mod tasks;
+pub mod worker;
 
-pub mod arrive;
 pub mod admit;
-pub mod route;
+pub mod arrive;
 pub mod attempt;
-pub mod relay;
 pub mod deliver;
 pub mod record;
+pub mod relay;
+pub mod route;

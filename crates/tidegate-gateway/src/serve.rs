@@ -65,7 +65,8 @@ async fn serve_stream(gateway: &Arc<Gateway>, meter: &Arc<Meter>, request: Reque
     let setup = gateway.setup();
     let (head, incoming) = request.into_parts();
     let caller = auth::caller(&head.headers, &gateway.keys.load())?;
-    let wishes = Wishes::of(&head.headers).map_err(|(failure, message)| Refusal { failure, message: Some(message.to_owned()), param: None })?;
+    let wishes =
+        Wishes::of(&head.headers).map_err(|(failure, message)| Refusal { failure, message: Some(message.to_owned()), param: None })?;
 
     // Admitted: one permit, held until the record is handed over.
     if gateway.drain.stage() != Stage::Serving {
@@ -74,8 +75,11 @@ async fn serve_stream(gateway: &Arc<Gateway>, meter: &Arc<Meter>, request: Reque
     let permit = gateway.permits.admit(setup.config.server.max_streams).ok_or(Failure::GatewayOverloaded)?;
     let bytes = body::read(incoming, setup.config.server.max_body, setup.config.server.body_timeout).await?;
     drop(head);
-    let chat = ChatRequest::parse(bytes)
-        .map_err(|fault| Refusal { failure: Failure::InvalidRequest, message: Some(fault.message), param: fault.param })?;
+    let chat = ChatRequest::parse(bytes).map_err(|fault| Refusal {
+        failure: Failure::InvalidRequest,
+        message: Some(fault.message),
+        param: fault.param,
+    })?;
 
     // Routed: which target may answer, and in what time.
     let routed = route::find(&setup, chat.model())?;
@@ -85,7 +89,11 @@ async fn serve_stream(gateway: &Arc<Gateway>, meter: &Arc<Meter>, request: Reque
     let mode = delivery(&wishes, routed.model, chat.stream());
     let base = setup.config.limits_for(routed.model, routed.settings(&setup.config)?, chat.model(), chat.asks_for_thinking());
     let limits = Limits { keepalive: wishes.keepalive(base.keepalive), head_after: wishes.head_after(base.head_after), ..base };
+    let streams = chat.stream() || wishes.delivery.unwrap_or(routed.model.delivery) != DeliveryMode::Stream;
     let mut exchange = Exchange::new(mode, limits, routed.plan(), arrived);
+    if !streams {
+        exchange = exchange.for_whole_answer();
+    }
     if mode == DeliveryMode::Buffered && !routed.model.early_200 {
         exchange = exchange.without_early_head();
     }
@@ -111,7 +119,6 @@ async fn serve_stream(gateway: &Arc<Gateway>, meter: &Arc<Meter>, request: Reque
     let live = Live::new(Arc::clone(gateway), identity, exchange, entry, permit);
 
     // Attempted, relayed, delivered: pumped by the client's own connection from here on.
-    let streams = chat.stream() || wishes.delivery.unwrap_or(routed.model.delivery) != DeliveryMode::Stream;
     let errand = Errand {
         provider: Arc::clone(routed.provider),
         call: Arc::new(call(&chat, &routed.upstream_model, streams, &wishes)),

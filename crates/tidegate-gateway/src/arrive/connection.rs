@@ -42,12 +42,12 @@ pub async fn serve(gateway: Arc<Gateway>, tcp: TcpStream) {
             async move { Ok::<_, Infallible>(answer.await) }
         })
     };
-    let mut connection = pin!(http1::Builder::new().half_close(false).max_buf_size(MAX_HEAD).serve_connection(io, service));
     let mut drain = gateway.drain.watch();
     let mut stage = *drain.borrow_and_update();
-    if stage != Stage::Serving {
-        connection.as_mut().graceful_shutdown();
-    }
+    let mut http = http1::Builder::new();
+    // Who comes while the gateway drains still hears that it does, once.
+    http.half_close(false).max_buf_size(MAX_HEAD).keep_alive(stage == Stage::Serving);
+    let mut connection = pin!(http.serve_connection(io, service));
     loop {
         tokio::select! {
             biased;

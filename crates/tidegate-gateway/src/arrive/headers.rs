@@ -87,7 +87,10 @@ fn delivery(headers: &HeaderMap) -> Result<Option<DeliveryMode>, (Failure, &'sta
         b"stream" => Ok(Some(DeliveryMode::Stream)),
         b"coherent" => Ok(Some(DeliveryMode::Coherent)),
         b"buffered" => Ok(Some(DeliveryMode::Buffered)),
-        b"background" => Err((Failure::InvalidRequest, "X-Tidegate-Delivery: background is not available in this version; use stream, coherent or buffered")),
+        b"background" => Err((
+            Failure::InvalidRequest,
+            "X-Tidegate-Delivery: background is not available in this version; use stream, coherent or buffered",
+        )),
         _ => Err((Failure::InvalidRequest, "X-Tidegate-Delivery has to be stream, coherent or buffered")),
     }
 }

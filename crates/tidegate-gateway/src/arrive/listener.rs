@@ -17,6 +17,8 @@ use crate::worker;
 
 /// Clients that may wait to be accepted: a burst of a few thousand at once is a deploy of theirs, not an attack.
 const BACKLOG: u32 = 4096;
+/// Accepted clients that may wait for one worker; a worker takes them all at its next turn.
+const INBOX: usize = 4096;
 /// How long accepting pauses when the process has no file left.
 const OUT_OF_FILES: Duration = Duration::from_millis(50);
 /// How often resting connections to providers are looked through.
@@ -31,7 +33,7 @@ pub struct Workers {
 
 #[derive(Debug)]
 struct Worker {
-    inbox: mpsc::UnboundedSender<std::net::TcpStream>,
+    inbox: mpsc::Sender<std::net::TcpStream>,
     connections: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
 }
@@ -57,7 +59,7 @@ impl Workers {
         let Some(worker) = self.workers.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed)) else { return };
         let Ok(tcp) = tcp.into_std() else { return };
         worker.connections.fetch_add(1, Ordering::Relaxed);
-        if worker.inbox.send(tcp).is_err() {
+        if worker.inbox.try_send(tcp).is_err() {
             worker.connections.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -75,7 +77,7 @@ impl Workers {
 
 impl Worker {
     fn start(gateway: &Arc<Gateway>, index: usize) -> io::Result<Self> {
-        let (inbox, mut arrivals) = mpsc::unbounded_channel();
+        let (inbox, mut arrivals) = mpsc::channel(INBOX);
         let connections = Arc::new(AtomicUsize::new(0));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (gateway, count) = (Arc::clone(gateway), Arc::clone(&connections));
@@ -129,7 +131,8 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Accepts clients until the shutdown begins, then closes the listener.
+/// Accepts clients until the shutdown's window is over, then closes the listener: who comes while the gateway drains is told so, and a load
+/// balancer that asks for readiness gets its answer.
 ///
 /// # Cancel safety
 ///
@@ -139,7 +142,7 @@ pub async fn accept(gateway: &Gateway, listener: TcpListener, workers: &Workers)
     loop {
         let arrival = tokio::select! {
             biased;
-            _ = drain.wait_for(|stage| *stage != Stage::Serving) => return,
+            _ = drain.wait_for(|stage| *stage == Stage::Ending) => return,
             arrival = listener.accept() => arrival,
         };
         match arrival {

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tidegate_core::record::Delivered;
@@ -16,6 +16,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use crate::record::live::{Live, Receipt};
+
+/// Bytes of one stream that may wait in this process for its client before the provider is no longer read. What waits is late, so it is little
+/// more than one read; the kernel's buffers come on top.
+const MAX_WAITING: u64 = 16 * 1024;
 
 /// The account of one connection: what was handed over and what was taken. One stream at a time uses it.
 ///
@@ -26,6 +30,8 @@ pub struct Meter {
     taken: Counts,
     /// A stream that has ended and whose last bytes are not taken yet.
     farewell: Mutex<Option<Box<Live>>>,
+    /// Whom to wake when there is room again.
+    waiting: Mutex<Option<Waker>>,
     is_slow: AtomicBool,
     has_to_end: AtomicBool,
     in_request: AtomicBool,
@@ -66,7 +72,20 @@ impl Meter {
     /// Whether the socket took everything that was handed over.
     #[must_use]
     pub fn is_flushed(&self) -> bool {
-        self.handed.bytes.load(Ordering::Relaxed) == self.taken.bytes.load(Ordering::Relaxed)
+        self.waiting_bytes() == 0
+    }
+
+    /// Whether little enough waits for the client that its provider may be read. Where not, the task of `cx` is woken once there is room.
+    pub fn has_room(&self, cx: &Context<'_>) -> bool {
+        if self.waiting_bytes() < MAX_WAITING {
+            return true;
+        }
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        false
+    }
+
+    fn waiting_bytes(&self) -> u64 {
+        self.handed.bytes.load(Ordering::Relaxed).saturating_sub(self.taken.bytes.load(Ordering::Relaxed))
     }
 
     /// What the socket took of the present stream.
@@ -109,6 +128,9 @@ impl Meter {
 
     fn flushed(&self) {
         self.taken.set(self.handed.get());
+        if let Some(waiting) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            waiting.wake();
+        }
         let ended = self.farewell().take();
         if let Some(live) = ended {
             live.settle(self.taken(), Receipt::Taken);
@@ -156,6 +178,8 @@ pub struct MeteredIo {
     meter: Arc<Meter>,
     patience: Patience,
     waiting: Waiting,
+    /// A request came on it before.
+    had_request: bool,
     /// One timer for all three limits: only one of them can run.
     timer: Option<Pin<Box<Sleep>>>,
     blocked_since: Option<Instant>,
@@ -165,7 +189,7 @@ impl MeteredIo {
     /// Wraps a client's socket.
     #[must_use]
     pub fn new(tcp: TcpStream, meter: Arc<Meter>, patience: Patience) -> Self {
-        Self { tcp, meter, patience, waiting: Waiting::Nothing, timer: None, blocked_since: None }
+        Self { tcp, meter, patience, waiting: Waiting::Nothing, had_request: false, timer: None, blocked_since: None }
     }
 
     /// Ready once `until` has passed. The timer is kept and moved, not made anew for every request.
@@ -180,7 +204,7 @@ impl MeteredIo {
     /// Nothing came to be read. While no request runs, that must not last.
     fn poll_read_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.meter.in_request.load(Ordering::Relaxed) {
-            self.waiting = Waiting::Nothing;
+            self.note_request();
             return Poll::Pending;
         }
         if matches!(self.waiting, Waiting::Nothing) {
@@ -188,7 +212,9 @@ impl MeteredIo {
         }
         let (until, owes_status) = match self.waiting {
             Waiting::Head(since) => (since + self.patience.head, true),
-            Waiting::Request(since) => (since + self.patience.idle, false),
+            Waiting::Request(since) if self.had_request => (since + self.patience.idle, false),
+            // A connection that never said anything is held to the limit of a head: it takes another's place.
+            Waiting::Request(since) => (since + self.patience.head, false),
             Waiting::Nothing => return Poll::Pending,
         };
         match self.poll_limit(until, cx) {
@@ -202,9 +228,14 @@ impl MeteredIo {
         }
     }
 
+    fn note_request(&mut self) {
+        self.waiting = Waiting::Nothing;
+        self.had_request = true;
+    }
+
     fn note_read(&mut self) {
         if self.meter.in_request.load(Ordering::Relaxed) {
-            self.waiting = Waiting::Nothing;
+            self.note_request();
         } else if !matches!(self.waiting, Waiting::Head(_)) {
             self.waiting = Waiting::Head(Instant::now());
         }

@@ -107,8 +107,10 @@ pub async fn open(provider: Arc<Provider>, call: Arc<Call>, steps: Arc<Steps>, t
 async fn over_any(provider: &Provider, call: &Call, steps: &Steps, tasks: &Tasks) -> Result<(AnswerHead, Wire), OpenError> {
     if let Some(io) = provider.take_resting() {
         match over_h1(provider, io, call, steps).await {
-            Err(H1Error::ClosedBeforeAnswer) => tracing::debug!(provider = %provider.name, "a resting connection was closed under a request"),
-            result => return result.map_err(OpenError::from_h1),
+            Err(H1Error::ClosedBeforeAnswer) => {
+                tracing::debug!(provider = %provider.name, "a resting connection was closed under a request");
+            }
+            result => return result.map_err(|error| OpenError::from_h1(&error)),
         }
     }
     let io = provider.connect().await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
@@ -116,7 +118,7 @@ async fn over_any(provider: &Provider, call: &Call, steps: &Steps, tasks: &Tasks
         let place = provider.http2.adopt(io, tasks).await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
         return over_h2(provider, place, call, steps).await;
     }
-    over_h1(provider, io, call, steps).await.map_err(OpenError::from_h1)
+    over_h1(provider, io, call, steps).await.map_err(|error| OpenError::from_h1(&error))
 }
 
 async fn over_h1(provider: &Provider, mut io: Io, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), H1Error> {
@@ -168,12 +170,12 @@ impl OpenError {
         Self { failure, detail: detail.to_string() }
     }
 
-    fn from_h1(error: H1Error) -> Self {
+    fn from_h1(error: &H1Error) -> Self {
         let failure = match error {
             H1Error::ClosedBeforeAnswer | H1Error::Io(_) => Failure::ConnectFailed,
             H1Error::BadHead(_) => Failure::UpstreamMalformed,
         };
-        Self::new(failure, &error)
+        Self::new(failure, error)
     }
 }
 

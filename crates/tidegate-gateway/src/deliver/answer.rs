@@ -78,7 +78,7 @@ impl StreamBody {
         Self { pump: Some(pump), first, meter, gateway, on_disconnect, breaks_on_failure: false }
     }
 
-    /// See [`StreamBody::breaks_on_failure`].
+    /// For a whole answer whose status 200 is out: a failure breaks the transport off.
     #[must_use]
     pub fn breaking_on_failure(mut self) -> Self {
         self.breaks_on_failure = true;
@@ -94,7 +94,7 @@ impl StreamBody {
         if let Some(first) = self.first.take() {
             return self.hand_over(first);
         }
-        let client_takes = self.meter.is_flushed();
+        let client_takes = self.meter.has_room(cx);
         let Some(pump) = &mut self.pump else { return Poll::Ready(None) };
         loop {
             return match pump.poll_step(cx, client_takes) {

@@ -12,7 +12,8 @@ use super::answer::{AnswerBody, Response};
 use crate::relay::pump::Pump;
 
 /// What is said to a client whose request head did not arrive in time; written to the socket as it is.
-pub const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\ncontent-length: 153\r\nconnection: close\r\n\r\n{\"error\":{\"message\":\"the request did not arrive completely in time\",\"type\":\"invalid_request_error\",\"code\":\"request_timeout\",\"param\":null}}\n               ";
+pub const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\ncontent-length: 138\r\nconnection: close\r\n\r\n\
+{\"error\":{\"message\":\"the request did not arrive completely in time\",\"type\":\"invalid_request_error\",\"code\":\"request_timeout\",\"param\":null}}";
 
 /// `Retry-After` where waiting helps and nobody said how long: short, because the gateway's own shortages are.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tidegate_core::Moment;
 use tidegate_core::delivery::Ending;
-use tidegate_core::event::{EventCounts, Usage};
+use tidegate_core::event::EventCounts;
 use tidegate_core::exchange::Exchange;
 use tidegate_core::failure::{Blame, Failure};
 use tidegate_core::id::{RequestId, StreamId};
@@ -15,8 +15,8 @@ use tidegate_core::tally::AttemptTally;
 use tidegate_ledger::Entry;
 
 use super::hint;
-use crate::admit::permit::Permit;
 use crate::admit::Caller;
+use crate::admit::permit::Permit;
 use crate::gateway::Gateway;
 
 /// Who asked for what, as the record tells it.
@@ -233,7 +233,7 @@ fn attempt_record(n: u32, attempt: &AttemptTally, arrived: Moment, now: Moment) 
         ended_ms: Some(after(attempt.ended.unwrap_or(now))),
         decision: fate.map_or(Decision::Fail, |fate| fate.decision),
         decision_reason: fate.map_or_else(String::new, |fate| fate.reason.clone()),
-        usage: Some(attempt.usage.unwrap_or_else(Usage::default)),
+        usage: Some(attempt.usage.unwrap_or_default()),
         cost_usd: None,
     }
 }
@@ -252,7 +252,9 @@ fn log_ending(record: &StreamRecord) {
     let (stream, model, ms) = (&record.id, &record.requested_model, record.completed_ms);
     match record.status {
         Some(Status::Completed) => tracing::debug!(%stream, status, model, provider, ms, "stream ended"),
-        Some(Status::FailedBeforeOutput | Status::FailedAfterOutput) => tracing::warn!(%stream, status, code, model, provider, ms, "stream failed"),
+        Some(Status::FailedBeforeOutput | Status::FailedAfterOutput) => {
+            tracing::warn!(%stream, status, code, model, provider, ms, "stream failed");
+        }
         _ => tracing::info!(%stream, status, code, model, provider, ms, "stream ended early"),
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! Counters move when a stream ends, from its finished record, so that relaying an event touches none of them.
 
-
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
 use prometheus_client::metrics::counter::Counter;
@@ -98,9 +97,24 @@ impl Metrics {
         registry.register("tidegate_delivered_bytes", "Body bytes that clients' sockets took", self.delivered_bytes.clone());
         registry.register("tidegate_ledger_pending", "Rows that wait to be written", self.ledger_pending.clone());
         registry.register("gen_ai_client_token_usage", "Tokens that providers reported, by type", self.tokens.clone());
-        registry.register_with_unit("tidegate_time_to_first_event", "Arrival to the first provider event", wait.clone(), self.first_event.clone());
-        registry.register_with_unit("gen_ai_client_operation_time_to_first_chunk", "Arrival to the first output", wait.clone(), self.first_output.clone());
-        registry.register_with_unit("tidegate_longest_gap", "Longest silence between two provider events of a stream", wait.clone(), self.longest_gap.clone());
+        registry.register_with_unit(
+            "tidegate_time_to_first_event",
+            "Arrival to the first provider event",
+            wait.clone(),
+            self.first_event.clone(),
+        );
+        registry.register_with_unit(
+            "gen_ai_client_operation_time_to_first_chunk",
+            "Arrival to the first output",
+            wait.clone(),
+            self.first_output.clone(),
+        );
+        registry.register_with_unit(
+            "tidegate_longest_gap",
+            "Longest silence between two provider events of a stream",
+            wait.clone(),
+            self.longest_gap.clone(),
+        );
         registry.register_with_unit("gen_ai_client_operation_duration", "Arrival to the end", wait, self.duration.clone());
     }
 

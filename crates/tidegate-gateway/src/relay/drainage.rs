@@ -33,7 +33,7 @@ pub async fn drain(mut live: Box<Live>, body: Body, events: Events, caps: (NonZe
 async fn read_on(live: &mut Live, body: &mut Option<Body>, mut events: Events, max_tokens: NonZeroU32) -> bool {
     let mut outputs = 0;
     loop {
-        while let Ok(Some((_, facts))) = events.next() {
+        while let Ok(Some((_, facts))) = events.take_next() {
             outputs += u32::from(facts.has_output);
             if let Some(attempt) = live.exchange.tally_mut().attempt()
                 && facts.usage.is_some()

@@ -87,6 +87,7 @@ pub struct Pump {
 }
 
 /// Where the answer comes from.
+#[expect(clippy::large_enum_variant, reason = "there is one for each stream, and nearly all of a stream's life it is the large one")]
 enum Source {
     /// No attempt runs.
     Rest,
@@ -272,9 +273,6 @@ impl Pump {
         self.detail.retry_after = retry_after(&head.headers);
         let is_event_stream = text(&head.headers, "content-type").is_some_and(|kind| starts_with_ignoring_case(kind, value::EVENT_STREAM));
         let reading = Reading::of(head.status, is_event_stream, self.errand.expectation);
-        if !self.errand.expectation.streamed {
-            self.live.exchange.expects_whole_answer();
-        }
         self.provider_headers = Some(Box::new(head.headers));
         self.source = Source::Answering { body, reading };
     }
@@ -299,7 +297,7 @@ impl Pump {
 
     fn take_events(&mut self, now: Moment) {
         while let Source::Answering { reading: Reading::Events(events), .. } = &mut self.source {
-            match events.next() {
+            match events.take_next() {
                 Ok(Some((event, facts))) => self.take_event(event, facts, now),
                 Ok(None) => return,
                 Err(_) => self.fail(Failure::UpstreamMalformed),
@@ -308,6 +306,9 @@ impl Pump {
     }
 
     fn take_event(&mut self, event: RawEvent, mut facts: EventFacts, now: Moment) {
+        // A provider's own `id:` lines would make our keepalives fatal to some SDKs (protocols of SSE clients: an id is kept for every
+        // later blank line); positions are the gateway's to give.
+        let event = event.without_position();
         if facts.failure == Some(Failure::UpstreamMalformed) && self.errand.on_malformed == OnMalformed::Skip {
             facts = EventFacts { for_gateway_only: true, ..EventFacts::of(EventKind::Other) };
         }
@@ -324,7 +325,12 @@ impl Pump {
                 self.held.push_event(event, has_output);
                 self.finish(write_sentinel);
             }
-            Verdict::Fail(failure) => self.fail(failure),
+            Verdict::Fail(failure) => {
+                if facts.kind == EventKind::Error {
+                    self.detail.provider = Some(openai_chat::read_error_event(&event.data()));
+                }
+                self.fail(failure);
+            }
         }
     }
 

@@ -73,7 +73,7 @@ impl Events {
     /// # Errors
     ///
     /// [`TooLong`] when an event passes its bound.
-    pub fn next(&mut self) -> Result<Option<(RawEvent, EventFacts)>, TooLong> {
+    pub fn take_next(&mut self) -> Result<Option<(RawEvent, EventFacts)>, TooLong> {
         let event = self.scanner.next()?;
         Ok(event.map(|event| self.read(event)))
     }

@@ -52,7 +52,13 @@ pub(crate) fn run(keys: Keys, config: Option<PathBuf>) -> Result<()> {
     let mut store = KeyStore::open(&super::load(config, Vec::new())?.config.ledger.path)?;
     match keys {
         Keys::Create(create) => {
-            let new = NewKey { name: create.name, team: create.team, environment: create.environment, admin: create.admin, models: create.models };
+            let new = NewKey {
+                name: create.name,
+                team: create.team,
+                environment: create.environment,
+                admin: create.admin,
+                models: create.models,
+            };
             let (id, plaintext) = store.create(&new)?;
             eprintln!("{id}: keep this key, it is shown only now");
             println!("{plaintext}");

@@ -73,8 +73,7 @@ async fn serve(loaded: Loaded, source: Source) -> Result<()> {
     announce(address, &loaded, is_open);
 
     let reload = Reload { source, file: loaded.file.clone(), mock: mock.as_ref().map(Mock::base_url) };
-    accept_until_stopped(&gateway, listener, &workers, &mut signals, &reload).await;
-    drain(&gateway, &mut signals, server.drain).await;
+    serve_until_drained(&gateway, listener, &workers, &mut signals, &reload).await;
     workers.join();
     let ledger = gateway.ledger.clone();
     drop(gateway);
@@ -87,13 +86,24 @@ async fn serve(loaded: Loaded, source: Source) -> Result<()> {
     Ok(())
 }
 
-/// Accepts clients, and new settings, until a signal says stop.
-async fn accept_until_stopped(gateway: &Gateway, listener: TcpListener, workers: &Workers, signals: &mut Signals, reload: &Reload) {
-    let mut changes = reload.watch();
+/// Accepts clients for as long as anything may run: while the gateway drains, they are told so.
+async fn serve_until_drained(gateway: &Gateway, listener: TcpListener, workers: &Workers, signals: &mut Signals, reload: &Reload) {
     let mut accepting = std::pin::pin!(listener::accept(gateway, listener, workers));
+    let mut life = std::pin::pin!(async {
+        until_stopped(gateway, signals, reload).await;
+        drain(gateway, signals, gateway.setup().config.server.drain).await;
+    });
+    tokio::select! {
+        () = life.as_mut() => {}
+        () = accepting.as_mut() => life.await,
+    }
+}
+
+/// Takes new settings over until a signal says stop.
+async fn until_stopped(gateway: &Gateway, signals: &mut Signals, reload: &Reload) {
+    let mut changes = reload.watch();
     loop {
         tokio::select! {
-            () = accepting.as_mut() => return,
             () = changes.changed() => reload.run(gateway),
             wish = signals.next() => match wish {
                 Wish::Stop => return,
@@ -106,7 +116,11 @@ async fn accept_until_stopped(gateway: &Gateway, listener: TcpListener, workers:
 /// Lets running streams finish within `window`; a second signal, or the window's end, ends them typed.
 async fn drain(gateway: &Gateway, signals: &mut Signals, window: Duration) {
     gateway.drain.advance(Stage::Draining);
-    tracing::info!(streams = gateway.permits.running(), window_s = window.as_secs(), "draining: no new streams, running ones may finish; a second signal ends them");
+    tracing::info!(
+        streams = gateway.permits.running(),
+        window_s = window.as_secs(),
+        "draining: no new streams, running ones may finish; a second signal ends them"
+    );
     tokio::select! {
         () = gateway.tasks.all_ended() => return,
         () = signals.stop() => tracing::info!(streams = gateway.permits.running(), "second signal: ending what runs"),
@@ -121,10 +135,12 @@ async fn drain(gateway: &Gateway, signals: &mut Signals, window: Duration) {
 fn open_ledger(config: &Config) -> Result<(Ledger, Arc<arc_swap::ArcSwap<tidegate_ledger::KeyTable>>)> {
     let settings = LedgerSettings {
         retention: config.ledger.retention,
-        capacity: config.server.max_streams,
+        // A stream's permit is free before its last row is written.
+        capacity: config.server.max_streams.saturating_mul(2),
         ..LedgerSettings::new(&config.ledger.path)
     };
-    let (ledger, opened) = Ledger::open(settings).with_context(|| format!("the ledger {} cannot be opened", config.ledger.path.display()))?;
+    let (ledger, opened) =
+        Ledger::open(settings).with_context(|| format!("the ledger {} cannot be opened", config.ledger.path.display()))?;
     if opened.interrupted > 0 {
         tracing::warn!(streams = opened.interrupted, "streams of a gateway that died are marked interrupted");
     }

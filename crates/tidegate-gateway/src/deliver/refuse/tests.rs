@@ -4,7 +4,8 @@ use super::*;
 fn the_raw_request_timeout_announces_its_own_length() {
     let text = std::str::from_utf8(REQUEST_TIMEOUT).expect("text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-    let announced: usize = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length").parse().expect("a number");
+    let announced: usize =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length").parse().expect("a number");
     assert_eq!(announced, body.len());
     assert!(body.contains(Failure::RequestTimeout.code()) && body.contains(Failure::RequestTimeout.facts().message));
 }
