@@ -219,25 +219,14 @@ impl Exchange {
         let is_first = self.tally.first_event.is_none();
         self.tally.event(facts, now);
         if let Some(failure) = facts.failure {
-            return Verdict::Fail(failure);
-        }
-        self.proved |= facts.proves_end;
-        let is_progress = match facts.kind {
-            EventKind::Output | EventKind::Completion | EventKind::Usage => true,
-            EventKind::Lifecycle => is_first,
-            EventKind::Error | EventKind::Sentinel | EventKind::Other => false,
-        };
-        if is_progress {
-            self.timers.stop(TimeoutKind::FirstByte);
-            self.timers.set(TimeoutKind::Idle, now + self.limits.profile.idle);
+            // The answer is whole already: half an event behind its proof takes nothing away from it.
+            return if self.proved && failure == Failure::UpstreamCut { Verdict::Swallow } else { Verdict::Fail(failure) };
         }
         if facts.is_last {
             return self.finish(now, false);
         }
-        if self.proved {
-            self.timers.stop(TimeoutKind::FirstByte);
-            self.timers.stop(TimeoutKind::Idle);
-            self.timers.set(TimeoutKind::Tail, now + self.limits.tail);
+        if !self.proved {
+            self.note_progress(facts, is_first, now);
         }
         if facts.for_gateway_only {
             return Verdict::Swallow;
@@ -280,6 +269,7 @@ impl Exchange {
         let reason = self.reason(failure, next);
         self.tally.end_attempt(now, Fate { outcome, failure: Some(failure), decision: next, reason });
         if next == Decision::NextTarget {
+            self.proved = false;
             self.timers.stop_attempt();
             return AfterFailure::TryNext;
         }
@@ -299,7 +289,8 @@ impl Exchange {
     /// `client_takes`: nothing waits to be written to the client. To one that is behind, a keepalive would only add to the pile.
     pub fn due(&mut self, now: Moment, client_takes: bool) -> Due {
         match self.timers.expired(now) {
-            Some(TimeoutKind::Tail) => {
+            // The answer is whole: the total that runs out during the tail ends the wait and fails nothing.
+            Some(_) if self.proved => {
                 self.finish(now, true);
                 return Due::Finish;
             }
@@ -355,10 +346,28 @@ impl Exchange {
         self.last_write = now;
     }
 
+    /// Moves the limits that wait for the next event, or for the end marker once nothing else is awaited.
+    fn note_progress(&mut self, facts: &EventFacts, is_first: bool, now: Moment) {
+        let is_progress = match facts.kind {
+            EventKind::Output | EventKind::Completion | EventKind::Usage => true,
+            EventKind::Lifecycle => is_first,
+            EventKind::Error | EventKind::Sentinel | EventKind::Other => false,
+        };
+        if facts.proves_end {
+            // Counted once, from the proof: whatever still comes must not put the end off.
+            self.proved = true;
+            self.timers.stop_attempt();
+            self.timers.set(TimeoutKind::Tail, now + self.limits.tail);
+        } else if is_progress {
+            self.timers.stop(TimeoutKind::FirstByte);
+            self.timers.set(TimeoutKind::Idle, now + self.limits.profile.idle);
+        }
+    }
+
     /// Holds, commits or forwards an event that is meant for the client.
     fn pass_on(&mut self, facts: &EventFacts, now: Moment) -> Verdict {
         let is_behind = matches!(self.line, Line::Behind(_));
-        let crosses = self.mode == DeliveryMode::Stream && (facts.has_output || facts.kind == EventKind::Completion);
+        let crosses = self.mode == DeliveryMode::Stream && facts.has_output;
         if !is_behind && !crosses {
             return Verdict::Hold;
         }

@@ -12,6 +12,7 @@ pub mod directives;
 pub mod words;
 
 pub mod mock;
+pub mod sim;
 
 pub use mock::journal::{Journal, JournalEntry};
 pub use mock::{Mock, MockSettings};

@@ -4,7 +4,7 @@
 //! in the words of a `dialect`; the `journal` remembers all of it.
 
 mod connection;
-mod dialect;
+pub(crate) mod dialect;
 mod http;
 pub mod journal;
 mod peer;

@@ -32,7 +32,7 @@
 //!
 //! Quoted text knows `\'`, `\"`, `\\`, `\n`, `\r`, `\t`, `\0`, `\xHH` and `\u{HEX}`.
 
-mod display;
+pub(crate) mod display;
 pub mod fixtures;
 mod parse;
 pub mod walk;

@@ -120,7 +120,7 @@ impl Display for LineEnd {
 }
 
 /// A length of time in the largest unit that says it exactly.
-struct Time(Duration);
+pub(crate) struct Time(pub(crate) Duration);
 
 impl Display for Time {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -135,7 +135,7 @@ impl Display for Time {
 }
 
 /// A text in quotes. Only what would end it or not print is escaped.
-struct Text<'t>(&'t str);
+pub(crate) struct Text<'t>(pub(crate) &'t str);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

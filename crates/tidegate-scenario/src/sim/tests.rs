@@ -1,0 +1,48 @@
+//! The behaviours that the gateway promises, each as a scenario and what the client sees of it.
+
+mod completion;
+mod failures;
+mod fallback;
+mod fixtures;
+mod head_and_keepalive;
+mod leaving;
+mod limits;
+mod properties;
+mod record;
+
+use DeliveryMode::{Buffered, Coherent, Stream};
+use expect_test::{Expect, expect};
+
+use super::*;
+
+fn scenario(text: &str) -> Scenario {
+    text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+/// Plays `text` under the usual limits: first byte 30 s, idle 15 s, total 180 s, head after 5 s, keepalive 10 s.
+#[expect(clippy::needless_pass_by_value, reason = "an expectation is written in the call")]
+fn check(text: &str, mode: DeliveryMode, expected: Expect) {
+    expected.assert_eq(&Simulation::new(&scenario(text), mode).run().view.to_string());
+}
+
+/// Plays each scenario in each mode and writes a line for each.
+#[expect(clippy::needless_pass_by_value, reason = "an expectation is written in the call")]
+fn check_all(texts: &[&str], modes: &[DeliveryMode], expected: Expect) {
+    let mut lines = String::new();
+    for text in texts {
+        lines += &format!("{text}\n");
+        for mode in modes {
+            let view = Simulation::new(&scenario(text), *mode).run().view;
+            lines += &format!("    {:8} {view}\n", mode.name());
+        }
+    }
+    expected.assert_eq(&lines);
+}
+
+/// The usual limits, with these many seconds of silence and in all.
+fn limits_of(idle: u64, total: u64) -> Limits {
+    let (idle, total) = (Duration::from_secs(idle), Duration::from_secs(total));
+    Limits::with_profile(TimeoutProfile { idle, total, ..TimeoutProfile::STANDARD })
+}
+
+const ALL_MODES: &[DeliveryMode] = &[Stream, Coherent, Buffered];
