@@ -82,7 +82,7 @@ pub struct Server {
     pub head_after: Duration,
     /// Longest time without a byte to the client once the head is out.
     pub keepalive: Duration,
-    /// Streams that may run at once; more are refused with `too_many_streams`.
+    /// Streams that may run at once; more are refused with `gateway_overloaded`.
     pub max_streams: usize,
     /// Client connections that may be open at once, idle ones included.
     pub max_connections: usize,
@@ -327,7 +327,7 @@ pub enum OnDisconnect {
     Cancel,
     /// It is read on, unseen, within both caps: for providers that bill anyway and models whose usage must be known.
     Drain {
-        /// Output tokens (counted as events) read after the client left.
+        /// Output events read after the client left.
         max_tokens: NonZeroU32,
         /// Time read on after the client left.
         max_time: Duration,

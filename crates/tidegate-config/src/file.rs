@@ -48,7 +48,7 @@ pub(crate) struct ServerFile {
     pub(crate) head_after: DurationText,
     /// Longest time without a byte to the client once the head is out. Proxies commonly cut after 60 s of silence.
     pub(crate) keepalive: DurationText,
-    /// Streams that may run at once; more are refused with `too_many_streams`.
+    /// Streams that may run at once; more are refused with `gateway_overloaded`.
     pub(crate) max_streams: NonZeroU32,
     /// Client connections that may be open at once, idle ones included; left out: two for each of `max_streams`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -185,7 +185,7 @@ pub(crate) struct ModelFile {
     pub(crate) drain: Option<DrainFile>,
     /// What becomes of a provider's event that cannot be read.
     pub(crate) on_malformed: OnMalformed,
-    /// A whole (not streamed) answer may get its status 200 early and be kept alive by leading whitespace. A later failure is then told in the body.
+    /// A whole (not streamed) answer may get its status 200 early and be kept alive by leading whitespace. A later failure then breaks the connection off, which every client notices.
     pub(crate) early_200: bool,
 }
 

@@ -18,7 +18,7 @@ use tidegate_wire::openai_chat::ChatRequest;
 
 use crate::admit::auth;
 use crate::arrive::body;
-use crate::arrive::headers::Wishes;
+use crate::arrive::headers::{self, Wishes};
 use crate::arrive::meter::Meter;
 use crate::attempt::open::Call;
 use crate::deliver::answer::Response;
@@ -50,11 +50,14 @@ impl From<Failure> for Refusal {
 ///
 /// Dropping it means that the client left: what was begun is cancelled and recorded.
 pub async fn serve_chat(gateway: Arc<Gateway>, meter: Arc<Meter>, request: Request<Incoming>) -> Response {
+    let asked_as = headers::request_id(request.headers());
     match serve_stream(&gateway, &meter, request).await {
         Ok(response) => response,
         Err(refusal) => {
+            meter.answered();
             gateway.metrics.refused(refusal.failure);
-            refuse::early(refusal.failure, refusal.message.as_deref(), refusal.param)
+            let id = asked_as.unwrap_or_else(|| gateway.new_request_id().to_string());
+            refuse::with_request_id(refuse::early(refusal.failure, refusal.message.as_deref(), refusal.param), &id)
         }
     }
 }

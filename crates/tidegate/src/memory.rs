@@ -9,6 +9,7 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Trims on a thread of its own for as long as the process lives: a trim after a burst takes longer than any stream should wait.
+#[expect(clippy::disallowed_methods, reason = "the thread is there to sleep; no stream runs on it")]
 pub(crate) fn keep_trimmed() {
     let trimming = std::thread::Builder::new().name("memory".to_owned()).spawn(|| {
         loop {

@@ -25,8 +25,6 @@ pub struct Wishes {
     pub head_patience: Option<Duration>,
     /// How long the client waits for the next byte.
     pub read_patience: Option<Duration>,
-    /// How often an SDK has sent this request before.
-    pub client_retries: u32,
 }
 
 impl Wishes {
@@ -42,7 +40,6 @@ impl Wishes {
             delivery: delivery(headers)?,
             head_patience: seconds(headers, header::STAINLESS_TIMEOUT),
             read_patience: seconds(headers, header::STAINLESS_READ_TIMEOUT),
-            client_retries: text(headers, header::STAINLESS_RETRY_COUNT).and_then(|value| value.parse().ok()).unwrap_or(0),
         })
     }
 
@@ -70,7 +67,9 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
-fn request_id(headers: &HeaderMap) -> Option<String> {
+/// The request's id as the client named it, where it is short and printable.
+#[must_use]
+pub fn request_id(headers: &HeaderMap) -> Option<String> {
     let given = [header::CLIENT_REQUEST_ID, header::REQUEST_ID].into_iter().find_map(|name| text(headers, name))?;
     let is_printable = given.bytes().all(|byte| byte.is_ascii_graphic());
     (!given.is_empty() && given.len() <= MAX_ID && is_printable).then(|| given.to_owned())

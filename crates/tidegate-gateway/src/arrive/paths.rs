@@ -25,10 +25,7 @@ use crate::serve;
 pub async fn answer(gateway: Arc<Gateway>, meter: Arc<Meter>, request: Request<Incoming>) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let response = match request.uri().path() {
-        path::CHAT_COMPLETIONS if request.method() == Method::POST => {
-            let response = serve::serve_chat(gateway, Arc::clone(&meter), request).await;
-            return response;
-        }
+        path::CHAT_COMPLETIONS if request.method() == Method::POST => return serve::serve_chat(gateway, meter, request).await,
         path::CHAT_COMPLETIONS => wrong_method("POST"),
         path::HEALTHZ if is_read => json(StatusCode::OK, r#"{"status":"ok"}"#),
         path::READYZ if is_read => ready(&gateway),
@@ -59,11 +56,13 @@ fn metrics(gateway: &Gateway) -> Response {
 }
 
 fn models(gateway: &Gateway, request: &Request<Incoming>) -> Response {
-    if let Err(failure) = auth::caller(request.headers(), &gateway.keys.load()) {
-        return refuse::early(failure, None, None);
-    }
+    let caller = match auth::caller(request.headers(), &gateway.keys.load()) {
+        Ok(caller) => caller,
+        Err(failure) => return refuse::early(failure, None, None),
+    };
     let setup = gateway.setup();
     let names = setup.config.models.iter().filter(|model| !model.is_pattern()).map(|model| model.name.as_str());
+    let names = names.filter(|name| caller.may_use(name));
     let mut response = Response::new(AnswerBody::plain(openai_chat::models_body(names, 0)));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(value::JSON));
     response

@@ -18,7 +18,6 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::h1::AnswerHead;
 use super::io::Io;
-use crate::tasks::Tasks;
 use crate::worker;
 
 /// Streams that one connection is asked to carry: the least that RFC 9113 tells servers to allow.
@@ -75,11 +74,12 @@ impl H2Connections {
     /// # Cancel safety
     ///
     /// Safe: dropping it closes the connection.
-    pub async fn adopt(&self, io: Io, tasks: &Tasks) -> io::Result<Place> {
+    pub async fn adopt(&self, io: Io) -> io::Result<Place> {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).adaptive_window(false).max_header_list_size(64 * 1024);
         let (sender, connection) = builder.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
-        tasks.spawn(async move {
+        // Not a task that a shutdown waits for: the connection lives as long as this provider, and its streams are counted by themselves.
+        tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "an HTTP/2 connection to a provider ended");
             }

@@ -94,17 +94,17 @@ impl Steps {
 /// # Cancel safety
 ///
 /// Safe: dropping it closes the connection, which cancels the request.
-pub async fn open(provider: Arc<Provider>, call: Arc<Call>, steps: Arc<Steps>, tasks: Tasks) -> Result<Answer, OpenError> {
+pub async fn open(provider: Arc<Provider>, call: Arc<Call>, steps: Arc<Steps>) -> Result<Answer, OpenError> {
     let slot = provider.slot().await.ok_or_else(|| OpenError::new(Failure::Internal, "the provider's connections are closed"))?;
     steps.reach(Phase::Connecting);
     let (head, wire) = match provider.http2.place() {
         Some(place) => over_h2(&provider, place, &call, &steps).await?,
-        None => over_any(&provider, &call, &steps, &tasks).await?,
+        None => over_any(&provider, &call, &steps).await?,
     };
     Ok(Answer { head, body: Body { wire, provider, _slot: slot } })
 }
 
-async fn over_any(provider: &Provider, call: &Call, steps: &Steps, tasks: &Tasks) -> Result<(AnswerHead, Wire), OpenError> {
+async fn over_any(provider: &Provider, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), OpenError> {
     if let Some(io) = provider.take_resting() {
         match over_h1(provider, io, call, steps).await {
             Err(H1Error::ClosedBeforeAnswer) => {
@@ -115,7 +115,7 @@ async fn over_any(provider: &Provider, call: &Call, steps: &Steps, tasks: &Tasks
     }
     let io = provider.connect().await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
     if io.negotiated_http2() || provider.http2_policy() == Http2::Always {
-        let place = provider.http2.adopt(io, tasks).await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
+        let place = provider.http2.adopt(io).await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
         return over_h2(provider, place, call, steps).await;
     }
     over_h1(provider, io, call, steps).await.map_err(|error| OpenError::from_h1(&error))

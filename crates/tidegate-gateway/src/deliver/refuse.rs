@@ -28,6 +28,15 @@ pub fn early(failure: Failure, message: Option<&str>, param: Option<&str>) -> Re
     answer(failure, AnswerBody::plain(openai_chat::error_body(failure, &context)), retry_after)
 }
 
+/// The same answer, with the id by which both sides know the request.
+#[must_use]
+pub fn with_request_id(mut response: Response, id: &str) -> Response {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        response.headers_mut().insert(header::REQUEST_ID, id);
+    }
+    response
+}
+
 /// The error event of a stream whose head is out.
 #[must_use]
 pub fn in_band(pump: &Pump, failure: Failure, partial: bool) -> Bytes {

@@ -36,14 +36,14 @@ pub struct Metrics {
 }
 
 macro_rules! labels {
-    ($(#[$doc:meta])* $name:ident { $($field:ident: $kind:ty),* }) => {
+    ($(#[$doc:meta])* $name:ident { $($field:ident as $label:literal: $kind:ty),* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Hash)]
         struct $name { $($field: $kind),* }
 
         impl EncodeLabelSet for $name {
             fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
-                $((stringify!($field), self.$field.as_ref() as &str).encode(encoder.encode_label())?;)*
+                $(($label, self.$field.as_ref() as &str).encode(encoder.encode_label())?;)*
                 Ok(())
             }
         }
@@ -52,11 +52,11 @@ macro_rules! labels {
 
 use prometheus_client::encoding::EncodeLabel as _;
 
-labels! { StreamLabels { endpoint: String, status: &'static str, code: String } }
-labels! { AttemptLabels { provider: String, outcome: &'static str, code: String } }
-labels! { CodeLabel { code: &'static str } }
-labels! { EventLabel { r#type: &'static str } }
-labels! { TokenLabels { provider: String, r#type: &'static str } }
+labels! { StreamLabels { endpoint as "endpoint": String, status as "status": &'static str, code as "code": String } }
+labels! { AttemptLabels { provider as "provider": String, outcome as "outcome": &'static str, code as "code": String } }
+labels! { CodeLabel { code as "code": &'static str } }
+labels! { EventLabel { kind as "type": &'static str } }
+labels! { TokenLabels { provider as "provider": String, kind as "type": &'static str } }
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -137,13 +137,13 @@ impl Metrics {
             let labels = AttemptLabels { provider: attempt.provider.clone(), outcome: attempt.outcome.name(), code: code(&attempt.code) };
             self.attempts.get_or_create(&labels).inc();
             let usage = attempt.usage.unwrap_or_default();
-            for (r#type, tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
+            for (kind, tokens) in [("input", usage.input_tokens), ("output", usage.output_tokens)] {
                 if let Some(tokens) = tokens {
-                    self.tokens.get_or_create(&TokenLabels { provider: attempt.provider.clone(), r#type }).inc_by(tokens);
+                    self.tokens.get_or_create(&TokenLabels { provider: attempt.provider.clone(), kind }).inc_by(tokens);
                 }
             }
         }
-        for (r#type, count) in [
+        for (kind, count) in [
             ("lifecycle", record.events.lifecycle),
             ("output", record.events.output),
             ("usage", record.events.usage),
@@ -153,7 +153,7 @@ impl Metrics {
             ("keepalive", record.events.keepalive),
         ] {
             if count > 0 {
-                self.events.get_or_create(&EventLabel { r#type }).inc_by(count);
+                self.events.get_or_create(&EventLabel { kind }).inc_by(count);
             }
         }
         self.output_events.inc_by(record.delivered.output_events);

@@ -260,7 +260,7 @@ impl Pump {
         }
         let steps = Arc::new(Steps::default());
         let (provider, call) = (Arc::clone(&self.errand.provider), Arc::clone(&self.errand.call));
-        let future = Box::pin(open::open(provider, call, Arc::clone(&steps), self.gateway.tasks.clone()));
+        let future = Box::pin(open::open(provider, call, Arc::clone(&steps)));
         self.source = Source::Opening { future, steps, seen: 0 };
     }
 

@@ -25,6 +25,8 @@ use reload::{Reload, Source};
 
 /// How long running streams get for their typed ending once the window is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// A stream's permit is free before its last row is written, so a busy gateway has more rows on their way than streams.
+const LEAST_PLACES: usize = 10_000;
 /// How long the ledger gets to write its last rows.
 const LAST_ROWS: Duration = Duration::from_secs(10);
 
@@ -135,8 +137,7 @@ async fn drain(gateway: &Gateway, signals: &mut Signals, window: Duration) {
 fn open_ledger(config: &Config) -> Result<(Ledger, Arc<arc_swap::ArcSwap<tidegate_ledger::KeyTable>>)> {
     let settings = LedgerSettings {
         retention: config.ledger.retention,
-        // A stream's permit is free before its last row is written.
-        capacity: config.server.max_streams.saturating_mul(2),
+        capacity: config.server.max_streams.saturating_mul(2).max(LEAST_PLACES),
         ..LedgerSettings::new(&config.ledger.path)
     };
     let (ledger, opened) =

@@ -60,14 +60,14 @@ pub(crate) struct List {
 pub(crate) fn run(streams: Streams, config: Option<PathBuf>) -> Result<()> {
     let reader = Reader::open(&super::load(config, Vec::new())?.config.ledger.path)?;
     match streams {
-        Streams::List(wanted) => list(&reader, wanted),
+        Streams::List(wanted) => list(&reader, &wanted),
         Streams::Show { id } => show(&reader, &id),
         Streams::Tail { json } => tail(&reader, json),
     }
 }
 
 #[expect(clippy::print_stdout, reason = "the output is what the command is for")]
-fn list(reader: &Reader, wanted: List) -> Result<()> {
+fn list(reader: &Reader, wanted: &List) -> Result<()> {
     let status = wanted.status.as_deref().map(parse_status).transpose()?;
     let filter = Filter { status, model: wanted.model.as_deref(), team: wanted.team.as_deref(), ..Filter::default() };
     let records = reader.list(&filter, wanted.limit)?;
@@ -108,6 +108,7 @@ fn show(reader: &Reader, id: &str) -> Result<()> {
 }
 
 /// Prints streams as they end.
+#[expect(clippy::disallowed_methods, reason = "this command has one thread and nothing else to do on it")]
 fn tail(reader: &Reader, json: bool) -> Result<()> {
     let mut cursor = Cursor::now();
     loop {

@@ -94,7 +94,7 @@ impl Changes {
     /// Safe: a change stays until it is taken.
     pub(super) async fn changed(&mut self) {
         if self.events.recv().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
