@@ -77,7 +77,7 @@ impl<'s> Simulation<'s> {
     /// Plays it to its end, in no time.
     #[must_use]
     pub fn run(self) -> Simulated {
-        Run::new(self).to_end()
+        Run::new(self).play()
     }
 }
 
@@ -108,7 +108,7 @@ impl<'s> Run<'s> {
         Self { setup, now: Moment::ORIGIN, exchange, attempt: None, held: Vec::new(), client }
     }
 
-    fn to_end(mut self) -> Simulated {
+    fn play(mut self) -> Simulated {
         while self.exchange.ending().is_none() {
             self.step();
         }

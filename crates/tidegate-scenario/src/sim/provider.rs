@@ -74,9 +74,7 @@ impl<'s> Provider<'s> {
             Step::NoRole => self.role_due = false,
             Step::Head => self.head(),
             Step::Chunk(members) => self.say(&Event::Members(members)),
-            Step::Data(data) => {
-                self.gather(&data.split('\n').map(|line| format!("data: {line}\n")).chain(["\n".to_owned()]).collect::<String>())
-            }
+            Step::Data(data) => self.gather(&format!("data: {}\n\n", data.replace('\n', "\ndata: "))),
             Step::Comment => self.gather(": ka\n\n"),
             Step::Blank => self.gather("\n"),
             Step::Raw(bytes) => self.gather_bytes(bytes),
