@@ -311,7 +311,7 @@ impl Exchange {
         }
     }
 
-    /// When [`Exchange::due`] has to be asked at the latest. Events only ever move it later, so an armed timer may stay as it is.
+    /// When [`Exchange::due`] has to be asked at the latest. An event moves it later, save the one that proves the end.
     #[must_use]
     pub fn wake_at(&self, client_takes: bool) -> Moment {
         let limit = self.timers.next().map_or(Moment::FAR, |(until, _)| until);

@@ -1,1 +1,228 @@
+//! Where a whole scenario is too coarse: single calls, in orders that only a shell can produce.
 
+mod properties;
+
+use super::*;
+use crate::record::Status;
+
+fn at(millis: u64) -> Moment {
+    Moment::after_origin(Duration::from_millis(millis))
+}
+
+fn target(name: &str) -> Target {
+    Target { provider: name.into(), model: name.into() }
+}
+
+/// The standard limits: pool wait 5 s, connect 5 s, send body 10 s, first byte 30 s, idle 15 s, total 180 s, head after 5 s, keepalive 10 s.
+fn exchange(mode: DeliveryMode, targets: &[&str]) -> Exchange {
+    let limits = Limits::with_profile(crate::limits::TimeoutProfile::STANDARD);
+    Exchange::new(mode, limits, RoutePlan::new(targets.iter().map(|name| target(name))), Moment::ORIGIN)
+}
+
+/// An exchange whose first attempt's request was sent at once.
+fn asking(mode: DeliveryMode, targets: &[&str]) -> Exchange {
+    ask(exchange(mode, targets))
+}
+
+fn ask(mut exchange: Exchange) -> Exchange {
+    exchange.begin_attempt(at(0)).expect("a target");
+    for phase in [Phase::Connecting, Phase::Connected, Phase::Sent] {
+        exchange.reached(phase, at(0));
+    }
+    exchange
+}
+
+/// An exchange that has shown output.
+fn committed(targets: &[&str]) -> Exchange {
+    let mut exchange = asking(DeliveryMode::Stream, targets);
+    assert_eq!(exchange.event(&output(), at(0)), Verdict::Commit);
+    exchange
+}
+
+fn output() -> EventFacts {
+    EventFacts::of(EventKind::Output)
+}
+
+fn proof() -> EventFacts {
+    EventFacts { proves_end: true, ..EventFacts::of(EventKind::Completion) }
+}
+
+fn broken(failure: Failure) -> EventFacts {
+    EventFacts { failure: Some(failure), ..EventFacts::of(EventKind::Error) }
+}
+
+#[test]
+fn each_phase_of_an_attempt_has_its_own_limit_and_no_other() {
+    let phases = [
+        (None, 5_000, Failure::PoolExhausted),
+        (Some(Phase::Connecting), 5_000, Failure::ConnectTimeout),
+        (Some(Phase::Connected), 10_000, Failure::SendTimeout),
+        (Some(Phase::Sent), 30_000, Failure::FirstByteTimeout),
+    ];
+    let mut exchange = exchange(DeliveryMode::Buffered, &["a"]).without_early_head();
+    exchange.begin_attempt(at(0));
+    let mut now = 0;
+    for (phase, limit, failure) in phases {
+        if let Some(phase) = phase {
+            now += 1_000;
+            exchange.reached(phase, at(now));
+        }
+        assert_eq!(exchange.wake_at(true), at(now + limit), "{phase:?}");
+        assert_eq!(exchange.due(at(now + limit - 1), true), Due::Nothing, "{phase:?}");
+        assert_eq!(exchange.due(at(now + limit), true), Due::Failed(failure), "{phase:?}");
+    }
+}
+
+#[test]
+fn a_whole_answer_is_awaited_under_the_total_alone() {
+    let mut exchange = ask(exchange(DeliveryMode::Buffered, &["a"]).without_early_head().for_whole_answer());
+    assert_eq!(exchange.wake_at(true), at(180_000));
+    let answer = EventFacts { has_output: true, ..proof() };
+    assert_eq!(exchange.whole_answer(&answer, at(100_000)), Verdict::Finish { write_sentinel: false });
+    assert_eq!(exchange.ending().map(|ending| ending.status), Some(Status::Completed));
+    assert_eq!(exchange.tally().first_output, Some(at(100_000)));
+}
+
+#[test]
+fn a_whole_answer_that_is_an_error_may_be_asked_for_elsewhere() {
+    let mut exchange = asking(DeliveryMode::Buffered, &["a", "b"]);
+    assert_eq!(exchange.whole_answer(&broken(Failure::UpstreamMalformed), at(9)), Verdict::Fail(Failure::UpstreamMalformed));
+    assert_eq!(exchange.failed(Failure::UpstreamMalformed, at(9)), AfterFailure::TryNext);
+    assert_eq!(exchange.begin_attempt(at(9)), Some(target("b")));
+}
+
+#[test]
+fn before_output_every_failure_does_what_its_row_says() {
+    for failure in Failure::ALL {
+        let mut exchange = asking(DeliveryMode::Stream, &["a", "b"]);
+        let after = exchange.failed(*failure, at(1));
+        assert_eq!(after == AfterFailure::TryNext, failure.facts().retry != Retry::Never, "{failure:?}");
+        if let AfterFailure::End(ending) = after {
+            assert_eq!((ending.head, ending.is_partial(), ending.failure), (Head::Unsent, false, Some(*failure)));
+        }
+    }
+}
+
+#[test]
+fn after_output_every_failure_ends_the_stream_as_partial() {
+    for failure in Failure::ALL {
+        let mut exchange = committed(&["a", "b"]);
+        let AfterFailure::End(ending) = exchange.failed(*failure, at(1)) else { panic!("{failure:?} asks another target") };
+        assert_eq!((ending.head, ending.is_partial(), ending.failure), (Head::Sent, true, Some(*failure)));
+        assert_eq!(exchange.begin_attempt(at(1)), None, "{failure:?}");
+    }
+}
+
+#[test]
+fn after_output_no_target_is_given_out_though_the_plan_had_more() {
+    let mut exchange = committed(&["a", "b"]);
+    assert!(exchange.is_committed());
+    assert_eq!(exchange.begin_attempt(at(1)), None);
+    assert_eq!(exchange.tally().attempts.len(), 1);
+}
+
+#[test]
+fn who_leaves_is_cancelled_and_nobody_failed() {
+    for failure in [Failure::ClientGone, Failure::SlowClient, Failure::Cancelled] {
+        let before = asking(DeliveryMode::Stream, &["a", "b"]).abandoned(failure, at(1));
+        assert_eq!(before.status, Status::CancelledBeforeOutput);
+        let mut exchange = committed(&["a", "b"]);
+        assert_eq!(exchange.abandoned(failure, at(1)).status, Status::CancelledAfterOutput);
+        let fate = exchange.tally().attempts[0].fate.clone().expect("a fate");
+        assert_eq!((fate.outcome, fate.decision), (AttemptOutcome::Cancelled, Decision::Fail));
+    }
+}
+
+#[test]
+fn the_first_ending_stays() {
+    let mut exchange = committed(&["a"]);
+    assert_eq!(exchange.body_ended(BodyEnd::Broken, at(1)), Verdict::Fail(Failure::UpstreamCut));
+    let AfterFailure::End(first) = exchange.failed(Failure::UpstreamCut, at(1)) else { panic!("it ended") };
+    assert_eq!(exchange.failed(Failure::IdleTimeout, at(2)), AfterFailure::End(first));
+    assert_eq!(exchange.abandoned(Failure::ClientGone, at(3)), first);
+    assert_eq!(exchange.ending(), Some(first));
+    assert_eq!(exchange.tally().attempts[0].ended, Some(at(1)));
+}
+
+#[test]
+fn to_a_client_that_is_behind_no_keepalive_is_sent_and_limits_run_on() {
+    let mut exchange = committed(&["a"]);
+    assert_eq!((exchange.wake_at(true), exchange.wake_at(false)), (at(10_000), at(15_000)));
+    assert_eq!(exchange.due(at(12_000), false), Due::Nothing);
+    assert_eq!(exchange.due(at(12_000), true), Due::Keepalive);
+    assert_eq!(exchange.due(at(12_000), true), Due::Nothing);
+    assert_eq!(exchange.wake_at(true), at(15_000));
+    assert_eq!(exchange.due(at(15_000), false), Due::Failed(Failure::IdleTimeout));
+    assert_eq!(exchange.tally().events.keepalive, 1);
+}
+
+#[test]
+fn the_head_goes_out_once_and_leaves_fallback_open() {
+    let mut exchange = asking(DeliveryMode::Stream, &["a", "b"]);
+    assert_eq!(exchange.due(at(4_999), true), Due::Nothing);
+    assert_eq!(exchange.due(at(5_000), true), Due::Head);
+    assert_eq!((exchange.due(at(5_000), true), exchange.head(), exchange.is_committed()), (Due::Nothing, Head::Sent, false));
+    assert_eq!(exchange.failed(Failure::UpstreamCut, at(6_000)), AfterFailure::TryNext);
+    assert_eq!(exchange.begin_attempt(at(6_000)), Some(target("b")));
+    let AfterFailure::End(ending) = exchange.failed(Failure::ConnectFailed, at(7_000)) else { panic!("no target is left") };
+    assert_eq!((ending.head, ending.status), (Head::Sent, Status::FailedBeforeOutput));
+    assert_eq!(exchange.tally().head, Some(at(5_000)));
+}
+
+#[test]
+fn after_the_proof_only_the_tail_and_the_total_run_and_both_complete_the_answer() {
+    let mut exchange = committed(&["a"]);
+    exchange.event(&proof(), at(1_000));
+    assert_eq!(exchange.wake_at(false), at(3_000));
+    for late in [EventKind::Output, EventKind::Usage, EventKind::Other] {
+        exchange.event(&EventFacts::of(late), at(2_000));
+        assert_eq!(exchange.wake_at(false), at(3_000), "{late:?} puts the end off");
+    }
+    assert_eq!(exchange.due(at(3_000), false), Due::Finish);
+
+    let mut exchange = committed(&["a"]);
+    (1..=12).for_each(|n| assert_eq!(exchange.event(&output(), at(n * 14_000)), Verdict::Forward));
+    exchange.event(&proof(), at(179_000));
+    assert_eq!((exchange.wake_at(false), exchange.due(at(180_000), false)), (at(180_000), Due::Finish));
+    assert_eq!(exchange.ending().map(|ending| ending.status), Some(Status::Completed));
+}
+
+#[test]
+fn half_an_event_behind_the_proof_is_dropped_and_the_end_of_the_body_completes() {
+    let mut exchange = committed(&["a"]);
+    exchange.event(&proof(), at(1));
+    assert_eq!(exchange.event(&broken(Failure::UpstreamCut), at(2)), Verdict::Swallow);
+    assert_eq!(exchange.body_ended(BodyEnd::Broken, at(2)), Verdict::Finish { write_sentinel: true });
+}
+
+#[test]
+fn the_proof_of_a_failed_attempt_proves_nothing_for_the_next_one() {
+    let mut exchange = asking(DeliveryMode::Coherent, &["a", "b"]);
+    exchange.event(&output(), at(1));
+    exchange.event(&proof(), at(2));
+    assert_eq!(exchange.event(&broken(Failure::UpstreamError), at(3)), Verdict::Fail(Failure::UpstreamError));
+    assert_eq!(exchange.failed(Failure::UpstreamError, at(3)), AfterFailure::TryNext);
+    assert_eq!(exchange.due(at(180_000), false), Due::Failed(Failure::DeadlineExceeded), "no attempt runs while the client is behind");
+    exchange.begin_attempt(at(4));
+    assert_eq!(exchange.body_ended(BodyEnd::Clean, at(5)), Verdict::Fail(Failure::UpstreamCut));
+}
+
+#[test]
+fn a_finish_without_output_does_not_cross_the_line() {
+    let mut exchange = asking(DeliveryMode::Stream, &["a"]);
+    assert_eq!(exchange.event(&EventFacts::of(EventKind::Lifecycle), at(1)), Verdict::Hold);
+    assert_eq!(exchange.event(&proof(), at(1)), Verdict::Hold);
+    let marker = EventFacts { proves_end: true, is_last: true, ..EventFacts::of(EventKind::Sentinel) };
+    assert_eq!(exchange.event(&marker, at(1)), Verdict::Finish { write_sentinel: false });
+    assert_eq!(exchange.tally().first_output, None);
+}
+
+#[test]
+fn what_is_for_the_gateway_alone_is_noted_and_goes_nowhere() {
+    let usage = crate::event::Usage { output_tokens: Some(7), ..crate::event::Usage::default() };
+    let mut exchange = committed(&["a"]);
+    let facts = EventFacts { for_gateway_only: true, usage: Some(usage), ..EventFacts::of(EventKind::Usage) };
+    assert_eq!(exchange.event(&facts, at(1)), Verdict::Swallow);
+    assert_eq!(exchange.tally().attempts[0].usage, Some(usage));
+    assert_eq!(exchange.tally().last_output, Some(at(0)));
+}

@@ -1,0 +1,5 @@
+use tidegate_core::delivery::Committed;
+
+fn main() {
+    let _ = Committed(());
+}
