@@ -23,6 +23,8 @@ pub struct ClientView {
     pub ending: Ending,
     /// When it ended.
     pub ended: Duration,
+    /// Longest time without a byte from the status line to the end; events that show nothing have bytes too.
+    pub longest_silence: Duration,
 }
 
 /// Something that the client saw.
@@ -153,6 +155,8 @@ impl Display for Ending {
 /// A client that reads what it gets, the way an SDK does.
 pub(super) struct Client {
     view: ClientView,
+    /// When the last byte came, once the head has.
+    last_byte: Option<Duration>,
     scanner: Scanner,
     /// It asked for one body instead of a stream.
     wants_whole: bool,
@@ -160,13 +164,15 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(wants_whole: bool) -> Self {
-        let view = ClientView { head: None, pieces: Vec::new(), ending: Ending::Unexplained, ended: Duration::ZERO };
-        Self { view, scanner: Scanner::new(usize::MAX), wants_whole }
+        let (ending, never) = (Ending::Unexplained, Duration::ZERO);
+        let view = ClientView { head: None, pieces: Vec::new(), ending, ended: never, longest_silence: never };
+        Self { view, last_byte: None, scanner: Scanner::new(usize::MAX), wants_whole }
     }
 
     /// The status line comes; a second one is none.
     pub(super) fn head(&mut self, at: Duration, status: u16) {
         self.view.head.get_or_insert((at, status));
+        self.hear(at);
     }
 
     /// Bytes of a body with status 200 come, the head before them.
@@ -195,8 +201,17 @@ impl Client {
 
     /// What it saw when the answer ended at `at`.
     pub(super) fn end(mut self, at: Duration) -> ClientView {
+        if self.last_byte.is_some() {
+            self.hear(at);
+        }
         self.view.ended = at;
         self.view
+    }
+
+    /// The silence that was is over.
+    fn hear(&mut self, at: Duration) {
+        let silence = at - self.last_byte.replace(at).unwrap_or(at);
+        self.view.longest_silence = self.view.longest_silence.max(silence);
     }
 
     fn take_whole(&mut self, at: Duration, bytes: &[u8]) {
