@@ -189,7 +189,6 @@ impl Exchange {
     pub fn begin_attempt(&mut self, now: Moment) -> Option<Target> {
         let Line::Before(delivery) = &mut self.line else { return None };
         let target = delivery.next_target()?;
-        self.proved = false;
         self.timers.stop_attempt();
         self.timers.set(TimeoutKind::PoolWait, now + self.limits.pool_wait);
         self.tally.begin_attempt(target.clone(), now);
