@@ -13,7 +13,7 @@ use tidegate_core::failure::Failure;
 
 use crate::arrive::meter::Meter;
 use crate::gateway::Gateway;
-use crate::record::live::Live;
+use crate::record::live::{Live, Receipt};
 use crate::relay::drainage;
 use crate::relay::held::Piece;
 use crate::relay::pump::{Pump, Step};
@@ -133,7 +133,11 @@ impl Drop for StreamBody {
                 let caps = (max_tokens, max_time);
                 self.gateway.tasks.spawn(drainage::drain(live, body, events, caps, self.meter.taken(), tasks));
             }
-            _ => live.settle(self.meter.taken(), crate::record::live::Receipt::Lost),
+            (_, rest) => {
+                // The provider hears of it before the record is written: each token more is paid for.
+                drop(rest);
+                live.settle(self.meter.taken(), Receipt::Lost);
+            }
         }
     }
 }
@@ -144,7 +148,7 @@ impl Drop for WholeBody {
             if self.bytes.is_some() {
                 // Nobody took a byte: the connection was lost first.
                 meter.answered();
-                live.settle(meter.taken(), crate::record::live::Receipt::Lost);
+                live.settle(meter.taken(), Receipt::Lost);
             } else {
                 meter.say_farewell(live);
             }

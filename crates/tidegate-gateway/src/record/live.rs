@@ -244,7 +244,8 @@ fn timestamp(unix_millis: u64) -> String {
     format!("{moment:.3}")
 }
 
-/// One line for each stream that did not complete; completed ones are in the ledger and the metrics, and in the log at `debug`.
+/// One line for each stream that failed. Those that completed or whose client left are in the ledger and the metrics, and in the log at
+/// `debug`: a proxy that restarts takes thousands of clients with it at once.
 fn log_ending(record: &StreamRecord) {
     let status = record.status.map_or("", Status::name);
     let code = record.code.as_deref().unwrap_or_default();
@@ -255,6 +256,6 @@ fn log_ending(record: &StreamRecord) {
         Some(Status::FailedBeforeOutput | Status::FailedAfterOutput) => {
             tracing::warn!(%stream, status, code, model, provider, ms, "stream failed");
         }
-        _ => tracing::info!(%stream, status, code, model, provider, ms, "stream ended early"),
+        _ => tracing::debug!(%stream, status, code, model, provider, ms, "stream ended early"),
     }
 }

@@ -1,11 +1,11 @@
 //! New settings for a running gateway.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tidegate_config::Flag;
 use tidegate_gateway::gateway::Gateway;
-use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior};
 
 /// Where the settings of this process come from.
 #[derive(Debug, Clone)]
@@ -24,25 +24,27 @@ pub(super) struct Reload {
     pub(super) mock: Option<String>,
 }
 
-/// Tells when the configuration file may have changed.
+/// How often the file is looked at. A look is one call to the system; a watch on its folder would be woken by every row of a ledger that
+/// lies beside it.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Tells when the configuration file has changed.
 #[derive(Debug)]
 pub(super) struct Changes {
-    _watcher: Option<RecommendedWatcher>,
-    events: mpsc::Receiver<()>,
+    file: Option<PathBuf>,
+    seen: Option<Stamp>,
+    looks: Interval,
 }
 
+/// What tells one content of a file from another: editors and mounted configuration replace the file, so it is always looked up by its path.
+type Stamp = (SystemTime, u64);
+
 impl Reload {
-    /// Watches the file's folder: editors and mounted configuration replace a file, and a watch on the file itself would stay with the old one.
+    /// Begins to watch the file that was read at the start.
     pub(super) fn watch(&self) -> Changes {
-        let (sender, events) = mpsc::channel(1);
-        let watcher = self.file.as_deref().and_then(|file| match start(file, sender) {
-            Ok(watcher) => Some(watcher),
-            Err(error) => {
-                tracing::warn!(%error, "the configuration file is not watched; SIGHUP reloads it");
-                None
-            }
-        });
-        Changes { _watcher: watcher, events }
+        let mut looks = tokio::time::interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Changes { seen: self.file.as_deref().and_then(stamp), file: self.file.clone(), looks }
     }
 
     /// Reads the settings again. Wrong ones are refused and the old ones stay; running streams keep theirs either way.
@@ -65,36 +67,25 @@ impl Reload {
     }
 }
 
-fn start(file: &Path, sender: mpsc::Sender<()>) -> notify::Result<RecommendedWatcher> {
-    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-    let folder = file.parent().map_or_else(|| PathBuf::from("."), Path::to_owned);
-    let mut seen = std::fs::read(&file).ok();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading the file is itself an event on some systems: only other content counts.
-        let is_access = event.is_ok_and(|event| event.kind.is_access());
-        if is_access {
-            return;
-        }
-        let content = std::fs::read(&file).ok();
-        if content.is_some() && content != seen {
-            seen = content;
-            // A reload that is due already reads the newest content.
-            let _due_already = sender.try_send(());
-        }
-    })?;
-    watcher.watch(&folder, RecursiveMode::NonRecursive)?;
-    Ok(watcher)
-}
-
 impl Changes {
-    /// Waits for a change.
+    /// Waits for a change. A file that is missing for a moment, as while an editor replaces it, is no change.
     ///
     /// # Cancel safety
     ///
-    /// Safe: a change stays until it is taken.
+    /// Safe: a change stays until it is seen.
     pub(super) async fn changed(&mut self) {
-        if self.events.recv().await.is_none() {
-            std::future::pending::<()>().await;
+        loop {
+            self.looks.tick().await;
+            let now = self.file.as_deref().and_then(stamp);
+            if now.is_some() && now != self.seen {
+                self.seen = now;
+                return;
+            }
         }
     }
+}
+
+fn stamp(file: &Path) -> Option<Stamp> {
+    let facts = std::fs::metadata(file).ok()?;
+    Some((facts.modified().ok()?, facts.len()))
 }
