@@ -59,7 +59,7 @@ impl Wishes {
     #[must_use]
     pub fn head_after(&self, configured: Duration) -> Duration {
         let patience = [self.head_patience, self.read_patience].into_iter().flatten().min();
-        patience.map_or(configured, |patience| configured.min(patience * 4 / 5))
+        patience.map_or(configured, |patience| configured.min(patience / 5 * 4))
     }
 }
 

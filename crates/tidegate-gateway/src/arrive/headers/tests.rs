@@ -22,6 +22,9 @@ fn a_client_with_little_patience_gets_its_head_and_keepalives_in_time() {
     assert_eq!(odd.keepalive(configured), configured);
     let absurd = wishes(&[("x-stainless-read-timeout", "0.000001")]).expect("valid");
     assert_eq!(absurd.keepalive(configured), SHORTEST_KEEPALIVE);
+    // As long as a duration can be: a client's header must not make the arithmetic overflow.
+    let eternal = wishes(&[("x-stainless-timeout", "1e19"), ("x-stainless-read-timeout", "1.8e19")]).expect("valid");
+    assert_eq!((eternal.head_after(configured), eternal.keepalive(configured)), (configured, configured));
 }
 
 #[test]
