@@ -12,7 +12,8 @@ use tidegate_core::failure::Failure;
 ///
 /// # Errors
 ///
-/// `request_too_large` (at once where the length is announced), `request_timeout`, or `client_gone` where the connection broke.
+/// `request_too_large` (at once where the length is announced), `request_timeout`, or `invalid_request` where its framing is
+/// broken (where the connection is, nobody reads the answer).
 ///
 /// # Cancel safety
 ///
@@ -29,7 +30,7 @@ async fn gather(mut body: Incoming, most: usize, announced: usize) -> Result<Byt
     let mut first: Option<Bytes> = None;
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Failure::ClientGone)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| Failure::InvalidRequest)?.into_data() else { continue };
         if whole.len() + first.as_ref().map_or(0, Bytes::len) + data.len() > most {
             return Err(Failure::RequestTooLarge);
         }
