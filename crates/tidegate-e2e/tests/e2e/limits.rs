@@ -155,3 +155,12 @@ async fn ambiguous_framing_is_refused_and_nothing_is_smuggled() -> Result<()> {
     assert!(world.mock.journal().entries().is_empty());
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunked_body_whose_framing_is_broken_is_the_clients_mistake() -> Result<()> {
+    let world = World::start("m: 'hello' end").await?;
+    let request = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nZZ\r\n";
+    let view = Answer::to(world.gateway.addr(), request).await?.view().await?;
+    assert_eq!((view.status, view.code()), (400, "invalid_request"), "{view:?}");
+    Ok(())
+}
