@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use rustix::process::Signal;
-use tidegate_e2e::{Chat, World, eventually};
+use tidegate_e2e::{Chat, View, World, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_sigterm_readiness_flips_new_streams_are_refused_and_running_ones_finish() -> Result<()> {
@@ -53,6 +53,24 @@ async fn a_second_signal_ends_at_once_and_still_typed() -> Result<()> {
     assert_eq!(view.code(), "gateway_draining", "{view:?}");
     world.gateway.ended().await?;
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_is_read_on_for_nobody_keeps_what_its_client_got_in_the_record() -> Result<()> {
+    let caps = "on_disconnect = \"drain\"\ndrain = { max_tokens = 500, max_time = \"20s\" }";
+    let mut world = World::of("m: words 500 every 50ms end").server("drain = \"300ms\"").model(caps).start().await?;
+    let mut running = world.gateway.send(&Chat::new("m")).await?;
+    let mut view = View::of(&running);
+    view.read_on(&mut running, 2).await?;
+    drop(running);
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    world.gateway.signal(Signal::TERM)?;
+    world.gateway.ended().await?;
+
+    world.start_again().await?;
+    let record = world.gateway.record(view.stream_id()).await?;
+    assert_eq!((&record["status"], &record["code"]), (&"cancelled_after_output".into(), &"client_gone".into()), "{record}");
+    tidegate_e2e::agree(&view, &record)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,11 +77,20 @@ impl Meter {
 
     /// Whether little enough waits for the client that its provider may be read. Where not, the task of `cx` is woken once there is room.
     pub fn has_room(&self, cx: &Context<'_>) -> bool {
-        if self.waiting_bytes() < MAX_WAITING {
-            return true;
+        self.waits_for_at_most(MAX_WAITING - 1, cx)
+    }
+
+    /// Whether the socket took everything that was handed over. Where not, the task of `cx` is woken once it has.
+    fn is_flushed_or_wakes(&self, cx: &Context<'_>) -> bool {
+        self.waits_for_at_most(0, cx)
+    }
+
+    fn waits_for_at_most(&self, bytes: u64, cx: &Context<'_>) -> bool {
+        let has_room = self.waiting_bytes() <= bytes;
+        if !has_room {
+            *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
         }
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
-        false
+        has_room
     }
 
     fn waiting_bytes(&self) -> u64 {
@@ -94,10 +103,10 @@ impl Meter {
         self.taken.get()
     }
 
-    /// The client was given up because it read too slowly.
+    /// How a stream lost its client, whose connection is no more.
     #[must_use]
-    pub fn is_slow(&self) -> bool {
-        self.is_slow.load(Ordering::Relaxed)
+    pub fn receipt_of_loss(&self) -> Receipt {
+        if self.is_slow.load(Ordering::Relaxed) { Receipt::GivenUp } else { Receipt::Lost }
     }
 
     /// The shutdown's window is over: the stream on this connection ends now.
@@ -140,7 +149,7 @@ impl Meter {
     fn lost(&self) {
         let ended = self.farewell().take();
         if let Some(live) = ended {
-            live.settle(self.taken(), Receipt::Lost);
+            live.settle(self.taken(), self.receipt_of_loss());
         }
     }
 
@@ -203,7 +212,8 @@ impl MeteredIo {
 
     /// Nothing came to be read. While no request runs, that must not last.
     fn poll_read_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.meter.in_request.load(Ordering::Relaxed) {
+        // Bytes of an answer that still wait for the client have a limit of their own; the next request is due once they are taken.
+        if self.meter.in_request.load(Ordering::Relaxed) || !self.meter.is_flushed_or_wakes(cx) {
             self.note_request();
             return Poll::Pending;
         }
@@ -308,3 +318,6 @@ impl Drop for MeteredIo {
         self.meter.lost();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,24 +119,32 @@ impl Drop for StreamBody {
     fn drop(&mut self) {
         let Some(pump) = self.pump.take() else { return };
         let now = self.gateway.clock.now();
+        let was_handed_over = self.first.is_none() && pump.is_over();
         let (mut live, rest) = pump.into_parts();
-        if live.exchange.ending().is_some() {
+        if was_handed_over {
             self.meter.say_farewell(live);
             return;
         }
-        let failure = if self.meter.is_slow() { Failure::SlowClient } else { Failure::ClientGone };
+        let receipt = self.meter.receipt_of_loss();
+        let failure = match receipt {
+            Receipt::GivenUp => Failure::SlowClient,
+            // A client that did not even take its typed ending.
+            _ if self.meter.has_to_end() => Failure::GatewayDraining,
+            _ => Failure::ClientGone,
+        };
         live.abandon(failure, now);
+        live.delivered = self.meter.taken();
         self.meter.answered();
         match (self.on_disconnect, rest) {
             (OnDisconnect::Drain { max_tokens, max_time }, Some((body, events))) => {
                 let tasks = self.gateway.tasks.clone();
                 let caps = (max_tokens, max_time);
-                self.gateway.tasks.spawn(drainage::drain(live, body, events, caps, self.meter.taken(), tasks));
+                self.gateway.tasks.spawn(drainage::drain(live, body, events, caps, tasks));
             }
             (_, rest) => {
                 // The provider hears of it before the record is written: each token more is paid for.
                 drop(rest);
-                live.settle(self.meter.taken(), Receipt::Lost);
+                live.settle(self.meter.taken(), receipt);
             }
         }
     }
@@ -148,7 +156,7 @@ impl Drop for WholeBody {
             if self.bytes.is_some() {
                 // Nobody took a byte: the connection was lost first.
                 meter.answered();
-                live.settle(meter.taken(), Receipt::Lost);
+                live.settle(meter.taken(), meter.receipt_of_loss());
             } else {
                 meter.say_farewell(live);
             }

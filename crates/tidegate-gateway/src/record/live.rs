@@ -51,6 +51,8 @@ pub enum Receipt {
     Taken,
     /// The connection was lost before.
     Lost,
+    /// It was given up before, because the client took nothing for too long.
+    GivenUp,
 }
 
 /// A running stream's decisions, its place in the ledger and its permit, in one value: whichever way it is dropped, the record is written
@@ -61,6 +63,8 @@ pub struct Live {
     pub exchange: Exchange,
     /// Who asked for what.
     pub identity: Identity,
+    /// What the client's socket took, where it left while the provider is still read.
+    pub delivered: Delivered,
     gateway: Arc<Gateway>,
     entry: Option<Entry>,
     _permit: Permit,
@@ -71,7 +75,7 @@ impl Live {
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, identity: Identity, exchange: Exchange, entry: Entry, permit: Permit) -> Self {
         gateway.metrics.stream_opened();
-        Self { exchange, identity, gateway, entry: Some(entry), _permit: permit }
+        Self { exchange, identity, delivered: Delivered::default(), gateway, entry: Some(entry), _permit: permit }
     }
 
     /// Hands the record over. Neither waits nor fails.
@@ -154,16 +158,18 @@ impl Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // Only a stream whose owner vanished comes here unsettled: the request was cancelled before its head went out.
-        self.write_record(Delivered::default(), Receipt::Lost);
+        // Only a stream whose owner vanished comes here unsettled: the request was cancelled before its head went out, or its provider was
+        // read on for nobody.
+        self.write_record(self.delivered, Receipt::Lost);
     }
 }
 
 /// The ending as the client saw it.
 fn told(ending: Ending, receipt: Receipt, delivered: Delivered) -> (Status, Option<Failure>) {
+    let cancelled = if delivered.output_events > 0 { Status::CancelledAfterOutput } else { Status::CancelledBeforeOutput };
     match (ending.status, receipt) {
-        (Status::Completed, Receipt::Lost) if delivered.output_events > 0 => (Status::CancelledAfterOutput, Some(Failure::ClientGone)),
-        (Status::Completed, Receipt::Lost) => (Status::CancelledBeforeOutput, Some(Failure::ClientGone)),
+        (Status::Completed, Receipt::Lost) => (cancelled, Some(Failure::ClientGone)),
+        (Status::Completed, Receipt::GivenUp) => (cancelled, Some(Failure::SlowClient)),
         // The line was crossed, and nothing of it reached the socket.
         (Status::CancelledAfterOutput, _) if delivered.output_events == 0 => (Status::CancelledBeforeOutput, ending.failure),
         (Status::FailedAfterOutput, _) if delivered.output_events == 0 => (Status::FailedBeforeOutput, ending.failure),

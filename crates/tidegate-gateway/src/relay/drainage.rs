@@ -5,19 +5,17 @@ use std::num::NonZeroU32;
 
 use std::time::Duration;
 
-use tidegate_core::record::Delivered;
-
 use super::reading::Events;
 use crate::attempt::open::Body;
-use crate::record::live::{Live, Receipt};
+use crate::record::live::Live;
 use crate::tasks::Tasks;
 
-/// Reads the rest of an answer for its usage alone, within both caps, then settles the record.
+/// Reads the rest of an answer for its usage alone, within both caps, then lets the stream settle its record.
 ///
 /// # Cancel safety
 ///
 /// Dropping it cancels the provider's request and settles the record with what is known.
-pub async fn drain(mut live: Box<Live>, body: Body, events: Events, caps: (NonZeroU32, Duration), delivered: Delivered, tasks: Tasks) {
+pub async fn drain(mut live: Box<Live>, body: Body, events: Events, caps: (NonZeroU32, Duration), tasks: Tasks) {
     let (max_tokens, max_time) = caps;
     let mut body = Some(body);
     let finished = tokio::time::timeout(max_time, read_on(&mut live, &mut body, events, max_tokens)).await;
@@ -26,7 +24,7 @@ pub async fn drain(mut live: Box<Live>, body: Body, events: Events, caps: (NonZe
     {
         body.release(&tasks);
     }
-    live.settle(delivered, Receipt::Lost);
+    drop(live);
 }
 
 /// True when the answer came to its end.
