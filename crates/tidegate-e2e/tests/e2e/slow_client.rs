@@ -59,6 +59,17 @@ async fn a_reader_that_goes_on_gets_everything() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_stops_for_longer_than_the_idle_limit_is_no_silence_of_the_provider() -> Result<()> {
+    let scenario = format!("m: burst repeat 40000 ('{}') end", "x".repeat(1000));
+    let world = World::of(&scenario).model("profile = \"hasty\"").more("[profiles.hasty]\nidle = \"500ms\"").start().await?;
+    let answer = unread(&world, "m").await?;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let view = answer.view().await?;
+    assert_eq!((view.completed(), view.text.len()), (true, 40_000_000), "{:?}", view.error);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn past_its_limit_a_slow_client_is_cut_off_and_recorded() -> Result<()> {
     let world = World::of(&flood("m")).server("slow_client = \"500ms\"").start().await?;
     let answer = unread(&world, "m").await?;
@@ -66,6 +77,18 @@ async fn past_its_limit_a_slow_client_is_cut_off_and_recorded() -> Result<()> {
     let record = world.gateway.record(&id).await?;
     assert_eq!((&record["code"], &record["partial"]), (&"slow_client".into(), &true.into()), "{record}");
     world.journal("m", |entry| entry.peer_left_at.is_some()).await?;
+    drop(answer);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_client_of_an_answer_that_is_complete_is_recorded_as_slow() -> Result<()> {
+    let scenario = format!("m: burst repeat 3000 ('{}') end", "x".repeat(1000));
+    let world = World::of(&scenario).server("slow_client = \"500ms\"").model("delivery = \"coherent\"").start().await?;
+    let answer = unread(&world, "m").await?;
+    let id = answer.header("x-tidegate-stream-id").context("a stream id")?.to_owned();
+    let record = world.gateway.record(&id).await?;
+    assert_eq!(record["code"], "slow_client", "{record}");
     drop(answer);
     Ok(())
 }

@@ -197,6 +197,8 @@ impl Pump {
                     self.finish(true);
                     continue;
                 }
+                // The provider was not read while the client was behind: what lies in its socket is progress, and only an empty one is silence.
+                Due::Failed(Failure::IdleTimeout) if !client_takes && self.poll_source(cx).is_ready() => continue,
                 Due::Failed(failure) => {
                     self.fail(failure);
                     continue;
