@@ -100,6 +100,18 @@ async fn with_drain_the_provider_is_read_to_its_end_and_the_usage_is_known() -> 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_still_held_back_is_drained_too() -> Result<()> {
+    let world = World::of("m: words 20 every 20ms end").model("on_disconnect = \"drain\"\ndelivery = \"coherent\"").start().await?;
+    let mut socket = TcpStream::connect(world.gateway.addr()).await?;
+    socket.write_all(&Chat::new("m").bytes()).await?;
+    world.journal("m", |entry| entry.output_events_sent > 2).await?;
+    drop(socket);
+    let entry = world.journal("m", |entry| entry.finished || entry.peer_left_at.is_some()).await?;
+    assert_eq!((entry.finished, entry.output_events_sent), (true, 20));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn draining_stops_at_its_caps() -> Result<()> {
     let caps = "on_disconnect = \"drain\"\ndrain = { max_tokens = 10, max_time = \"20s\" }";
     let world = World::of("m: words 500 every 20ms end").model(caps).start().await?;

@@ -21,10 +21,10 @@ use crate::relay::pump::{Pump, Step};
 ///
 /// # Cancel safety
 ///
-/// Dropping it means that the client left: the provider's request is cancelled and the record settled.
+/// Dropping it means that the client left: the provider's request is cancelled, or read on where the model says so, and the record settled.
 pub async fn open(pump: Pump, gateway: Arc<Gateway>, meter: Arc<Meter>, on_disconnect: OnDisconnect) -> Response {
     let mode = pump.live().identity.delivery;
-    let mut body = Opening { pump: Some(Box::new(pump)), meter: Arc::clone(&meter) };
+    let mut body = Opening { pump: Some(Box::new(pump)), gateway: Arc::clone(&gateway), meter: Arc::clone(&meter), on_disconnect };
     let step = poll_fn(|cx| body.poll_step(cx)).await;
     let Some(mut pump) = body.pump.take() else { return refuse::early(Failure::Internal, None, None) };
     let first = match step {
@@ -48,7 +48,9 @@ pub async fn open(pump: Pump, gateway: Arc<Gateway>, meter: Arc<Meter>, on_disco
 /// Owns the pump while the head is undecided. Dropped with it, the client left.
 struct Opening {
     pump: Option<Box<Pump>>,
+    gateway: Arc<Gateway>,
     meter: Arc<Meter>,
+    on_disconnect: OnDisconnect,
 }
 
 impl Opening {
@@ -62,8 +64,9 @@ impl Opening {
 
 impl Drop for Opening {
     fn drop(&mut self) {
-        if self.pump.is_some() {
-            self.meter.answered();
+        if let Some(pump) = self.pump.take() {
+            // A body that nobody took a byte of: it knows what follows when the client leaves.
+            drop(StreamBody::new(pump, None, Arc::clone(&self.meter), Arc::clone(&self.gateway), self.on_disconnect));
         }
     }
 }
