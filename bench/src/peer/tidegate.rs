@@ -8,11 +8,13 @@ use super::KEPT;
 
 const CONFIG: &str = "tidegate.toml";
 
-/// Writes the configuration into `folder`, patient with streams that are silent on purpose, and makes a client's key.
+/// Writes the configuration into `folder`, patient with streams that are silent on purpose and with
+/// connections that are opened long before their use (as patient as nginx is by default), and makes a client's key.
 pub(super) fn configure(folder: &Path, address: SocketAddr, source: SocketAddr) -> Result<String> {
     let text = format!(
         r#"[server]
 listen = "{address}"
+header_timeout = "60s"
 [ledger]
 path = "{ledger}"
 [providers.source]
