@@ -7,6 +7,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
@@ -22,6 +23,11 @@ use crate::worker;
 
 /// Streams that one connection is asked to carry: the least that RFC 9113 tells servers to allow.
 const STREAMS_PER_CONNECTION: usize = 100;
+
+/// How often a connection is asked whether it still lives, and how long it may take to say so. Without, a connection that a router forgot would
+/// fail every request on it until TCP gives up, minutes later.
+const PING_EVERY: Duration = Duration::from_secs(15);
+const PING_WITHIN: Duration = Duration::from_secs(10);
 
 /// The open HTTP/2 connections to one provider, by worker.
 #[derive(Debug)]
@@ -76,7 +82,8 @@ impl H2Connections {
     /// Safe: dropping it closes the connection.
     pub async fn adopt(&self, io: Io) -> io::Result<Place> {
         let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).adaptive_window(false).max_header_list_size(64 * 1024);
+        builder.timer(TokioTimer::new()).max_header_list_size(64 * 1024);
+        builder.keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_WITHIN).keep_alive_while_idle(true);
         let (sender, connection) = builder.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
         // Not a task that a shutdown waits for: the connection lives as long as this provider, and its streams are counted by themselves.
         tokio::spawn(async move {
