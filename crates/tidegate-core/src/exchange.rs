@@ -6,6 +6,8 @@
 //! The order of a stream's life, and of the calls: [`Exchange::begin_attempt`], [`Exchange::reached`] for each [`Phase`],
 //! [`Exchange::event`] for each provider event, [`Exchange::body_ended`]; at any time [`Exchange::due`] when [`Exchange::wake_at`] has
 //! come, [`Exchange::failed`], and [`Exchange::abandoned`].
+//!
+//! The file is long because every transition of a stream stands in it: split by state, none could be read without the others.
 
 use std::time::Duration;
 

@@ -13,6 +13,7 @@ use tidegate_core::failure::Failure;
 
 use crate::arrive::meter::Meter;
 use crate::gateway::Gateway;
+use crate::record::later;
 use crate::record::live::{Live, Receipt};
 use crate::relay::drainage;
 use crate::relay::held::Piece;
@@ -142,9 +143,9 @@ impl Drop for StreamBody {
                 self.gateway.tasks.spawn(drainage::drain(live, body, events, caps, tasks));
             }
             (_, rest) => {
-                // The provider hears of it before the record is written: each token more is paid for.
                 drop(rest);
-                live.settle(self.meter.taken(), receipt);
+                live.left_at = Some(now);
+                later::settle(live, receipt, &self.gateway.tasks);
             }
         }
     }

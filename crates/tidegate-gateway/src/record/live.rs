@@ -65,6 +65,8 @@ pub struct Live {
     pub identity: Identity,
     /// What the client's socket took, where it left while the provider is still read.
     pub delivered: Delivered,
+    /// When the client left, where its record is written later.
+    pub left_at: Option<Moment>,
     gateway: Arc<Gateway>,
     entry: Option<Entry>,
     _permit: Permit,
@@ -75,7 +77,7 @@ impl Live {
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, identity: Identity, exchange: Exchange, entry: Entry, permit: Permit) -> Self {
         gateway.metrics.stream_opened();
-        Self { exchange, identity, delivered: Delivered::default(), gateway, entry: Some(entry), _permit: permit }
+        Self { exchange, identity, delivered: Delivered::default(), left_at: None, gateway, entry: Some(entry), _permit: permit }
     }
 
     /// Hands the record over. Neither waits nor fails.
@@ -94,7 +96,7 @@ impl Live {
 
     fn write_record(&mut self, delivered: Delivered, receipt: Receipt) {
         let Some(entry) = self.entry.take() else { return };
-        let now = self.gateway.clock.now();
+        let now = self.left_at.unwrap_or_else(|| self.gateway.clock.now());
         self.abandon(Failure::ClientGone, now);
         let Some(ending) = self.exchange.ending() else { return };
         let record = self.record(ending, delivered, receipt, now);

@@ -2,6 +2,8 @@
 //!
 //! There is no task, channel or buffer between a provider's socket and the client's: whoever wants the next piece reads the provider. A client
 //! that reads slowly is asked less often, so its provider is read less often; that is all there is to back-pressure.
+//!
+//! The file is long because it is the one place where the shell and the exchange meet: each method is one thing that can happen to a stream.
 
 use std::future::Future;
 use std::pin::Pin;
