@@ -169,8 +169,7 @@ async fn open_tunnel(tcp: &mut TcpStream, host: &Endpoint, proxy: Option<&Url>) 
 }
 
 /// The value for the proxy's `Proxy-Authorization`, where its address carries a name.
-#[must_use]
-pub fn basic_authorization(proxy: &Url) -> Option<String> {
+fn basic_authorization(proxy: &Url) -> Option<String> {
     if proxy.username().is_empty() {
         return None;
     }

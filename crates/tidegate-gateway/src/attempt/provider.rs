@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
@@ -193,12 +192,6 @@ impl Provider {
     /// Notes that the provider refused our key. True for the first time, when the operator has to be told.
     pub fn refused_credentials(&self) -> bool {
         !self.told_credentials.swap(true, Ordering::Relaxed)
-    }
-
-    /// How long an unused connection may rest.
-    #[must_use]
-    pub fn connection_max_idle(&self) -> Duration {
-        self.settings.connection_max_idle
     }
 }
 
