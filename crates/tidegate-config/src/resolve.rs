@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::config::{Config, Ledger, Log, Server};
-use crate::defaults::CONNECTIONS_PER_STREAM;
+use tidegate_core::breaker::BreakerPolicy;
+use tidegate_core::budget::BudgetPolicy;
+use tidegate_core::deadline::DeadlinePolicy;
+use tidegate_core::retry::RetryPolicy;
+
+use crate::config::{Config, Deadline, Ledger, Log, Notify, Server};
+use crate::defaults::{CONNECTIONS_PER_STREAM, DEADLINE_HEADER, NOTIFY_DEADLINE, NOTIFY_RETENTION};
 use crate::errors::{Fault, Faults};
 use crate::file::{File, LedgerFile, LogFile, ServerFile};
 use crate::path::KeyPath;
@@ -29,7 +34,20 @@ pub(crate) fn resolve(file: &File, root: &Node, faults: &mut Faults) -> Config {
         .filter_map(|(name, provider)| Some((name.clone(), providers::provider(name, provider, &mut judge)?)))
         .collect();
     let models = models::models(file, &profiles, &mut judge);
-    Config { server: server(&file.server), ledger: ledger(&file.ledger), providers, models, profiles, log: log(&file.log) }
+    Config {
+        server: server(&file.server),
+        ledger: ledger(&file.ledger),
+        providers,
+        models,
+        profiles,
+        retry: RetryPolicy::STANDARD,
+        budget: BudgetPolicy::STANDARD,
+        breaker: BreakerPolicy::STANDARD,
+        deadline: Deadline { policy: DeadlinePolicy::STANDARD, header: Some(DEADLINE_HEADER.to_owned()) },
+        notify: Notify { secret: None, url: None, allow_private: false, retention: NOTIFY_RETENTION, deadline: NOTIFY_DEADLINE },
+        prices: BTreeMap::new(),
+        log: log(&file.log),
+    }
 }
 
 /// What is allowed and probably not meant.

@@ -1,5 +1,6 @@
 //! `[models.NAME]`
 
+use tidegate_core::balance::Balance;
 use tidegate_core::limits::DeliveryMode;
 
 use super::{Judge, timeouts};
@@ -26,6 +27,10 @@ fn resolve(name: &str, model: &ModelFile, file: &File, profiles: &Profiles, judg
     let resolved = Model {
         name: name.to_owned(),
         routes: routes(model, file, &path, judge),
+        balance: Balance::Order,
+        degrade: Vec::new(),
+        context_window: None,
+        slow: None,
         timing: timeouts::timing(model.profile.clone(), &model.timeouts),
         thinking_timing: timeouts::timing(Some(model.thinking_profile.clone()), &model.thinking_timeouts),
         delivery: match model.delivery {
@@ -59,7 +64,7 @@ fn routes(model: &ModelFile, file: &File, path: &KeyPath, judge: &mut Judge<'_>)
     // A provider that left the tree has its own fault; that routes miss it is only a consequence.
     let dropped = |name: &str, judge: &Judge<'_>| judge.faults.dropped(&KeyPath::of(&["providers", name]));
     if let ([], [only]) = (model.routes.as_slice(), known.as_slice()) {
-        return vec![Route { provider: (*only).to_owned(), model: None }];
+        return vec![Route { provider: (*only).to_owned(), model: None, weight: None, larger_context: false }];
     }
     if model.routes.is_empty() && !known.is_empty() {
         judge.fault(&path, "it is not said where this model is served", "add routes = [{ provider = \"…\" }]");
@@ -70,7 +75,11 @@ fn routes(model: &ModelFile, file: &File, path: &KeyPath, judge: &mut Judge<'_>)
             judge.fault(&path, format!("there is no provider {:?}", route.provider), did_you_mean(&route.provider, &known));
         }
     }
-    model.routes.iter().map(|route| Route { provider: route.provider.clone(), model: route.model.clone() }).collect()
+    model
+        .routes
+        .iter()
+        .map(|route| Route { provider: route.provider.clone(), model: route.model.clone(), weight: None, larger_context: false })
+        .collect()
 }
 
 fn on_disconnect(model: &ModelFile, path: &KeyPath, judge: &mut Judge<'_>) -> OnDisconnect {

@@ -58,11 +58,13 @@ pub(super) fn provider(name: &str, file: &ProviderFile, judge: &mut Judge<'_>) -
         );
     }
     let headers = headers(file, &path.join("headers"), judge);
+    let api_key = file.api_key.as_ref().map(|key| SecretString::from(key.expose()));
     Some(Provider {
         name: name.to_owned(),
         kind: file.kind,
         base_url: base_url?,
-        api_key: file.api_key.as_ref().map(|key| SecretString::from(key.expose())),
+        api_keys: api_key.clone().into_iter().collect(),
+        api_key,
         headers,
         proxy: file.proxy.as_ref().map(|proxy| proxy.0.clone()),
         ca_file: file.ca_file.as_ref().map(Into::into),
