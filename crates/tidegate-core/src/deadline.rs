@@ -11,7 +11,30 @@ pub struct DeadlinePolicy {
     pub least: Duration,
 }
 
+/// The overhead leaves a request this much time, or half of what was asked if that is less: a caller that asks for a second gets a try.
+const FLOOR: Duration = Duration::from_secs(1);
+
 impl DeadlinePolicy {
     /// The defaults.
     pub const STANDARD: Self = Self { overhead: Duration::from_secs(2), least: Duration::from_secs(1) };
+
+    /// The time that a request gets, all its attempts and waits together: never more than was `asked`, never more than `total`.
+    ///
+    /// `asked` is the caller's deadline, counted from the request's arrival; `total` the profile's. Without the first it is the second;
+    /// with it the smaller of both less the overhead, but not less than one second or half of what was asked.
+    #[must_use]
+    pub fn time_for(&self, asked: Option<Duration>, total: Duration) -> Duration {
+        let Some(asked) = asked else { return total };
+        let floor = FLOOR.min(asked / 2);
+        asked.min(total).saturating_sub(self.overhead).max(floor).min(total)
+    }
+
+    /// Whether a further attempt with this much time left could still bring an answer.
+    #[must_use]
+    pub fn is_useful(&self, left: Duration) -> bool {
+        left >= self.least
+    }
 }
+
+#[cfg(test)]
+mod tests;
