@@ -22,9 +22,12 @@
 //! The head (the HTTP status line) is a fact of its own: keepalives send it before any output, after which a failure must be told in-band,
 //! but fallback stays legal.
 
+use crate::clock::Moment;
 use crate::failure::Failure;
+use crate::health::Health;
 use crate::record::Status;
-use crate::route::{RoutePlan, Target};
+use crate::retry::Again;
+use crate::route::{Failed, RoutePlan, Target};
 
 /// The authority over one client's answer, in state `S`.
 #[derive(Debug)]
@@ -81,6 +84,21 @@ impl Delivery<Pending> {
     /// The next target to ask, or `None` when the plan is used up.
     pub fn next_target(&mut self) -> Option<Target> {
         self.state.plan.take_next()
+    }
+
+    /// An attempt at `target` begins.
+    pub(crate) fn asked(&mut self, target: &Target) {
+        self.state.plan.asked(target);
+    }
+
+    /// What may follow a failed attempt.
+    pub(crate) fn after_failure(&mut self, failed: Failed, health: &mut dyn Health, now: Moment) -> Again {
+        self.state.plan.after(failed, health, now)
+    }
+
+    /// The target that was asked last.
+    pub(crate) fn last_asked(&self) -> Option<&Target> {
+        self.state.plan.last_asked()
     }
 
     /// Whether a further target is left.

@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod event;
 pub mod exchange;
 pub mod failure;
+pub mod health;
 pub mod id;
 pub mod limits;
 pub mod record;

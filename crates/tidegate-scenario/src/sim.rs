@@ -14,8 +14,9 @@ use bytes::Bytes;
 use tidegate_core::Moment;
 use tidegate_core::delivery::Head;
 use tidegate_core::event::EventFacts;
-use tidegate_core::exchange::{AfterFailure, BodyEnd, Due, Exchange, Phase, Verdict};
+use tidegate_core::exchange::{AfterFailure, BodyEnd, Due, Exchange, Next, Phase, Verdict};
 use tidegate_core::failure::Failure;
+use tidegate_core::health::{AllHealthy, Health};
 use tidegate_core::limits::{DeliveryMode, Limits, TimeoutProfile};
 use tidegate_core::route::{RoutePlan, Target};
 use tidegate_wire::openai_chat::{self, Assembler, ChatReader, ErrorContext};
@@ -77,16 +78,25 @@ impl<'s> Simulation<'s> {
     /// Plays it to its end, in no time.
     #[must_use]
     pub fn run(self) -> Simulated {
-        Run::new(self).play()
+        self.run_with(&mut AllHealthy)
+    }
+
+    /// Plays it in a world where `health` says who may be asked.
+    #[must_use]
+    pub fn run_with(self, health: &mut dyn Health) -> Simulated {
+        Run::new(self, health).play()
     }
 }
 
 /// A simulation that runs. Its methods are those of the gateway's relay, by name.
-struct Run<'s> {
+struct Run<'s, 'h> {
     setup: Simulation<'s>,
+    health: &'h mut dyn Health,
     now: Moment,
     exchange: Exchange,
     attempt: Option<Attempt<'s>>,
+    /// The same target is asked again, when the exchange says so.
+    waits: bool,
     held: Vec<RawEvent>,
     client: Client,
 }
@@ -98,14 +108,13 @@ struct Attempt<'s> {
     reader: ChatReader,
 }
 
-impl<'s> Run<'s> {
-    fn new(setup: Simulation<'s>) -> Self {
-        let name = |target: &crate::script::Target| target.name.as_str().into();
-        let targets = setup.scenario.targets.iter().map(|target| Target { provider: name(target), model: name(target) });
+impl<'s, 'h> Run<'s, 'h> {
+    fn new(setup: Simulation<'s>, health: &'h mut dyn Health) -> Self {
+        let targets = setup.scenario.targets.iter().map(|target| Target::new(target.name.as_str(), target.name.as_str()));
         let exchange = Exchange::new(setup.mode, setup.limits, RoutePlan::new(targets), Moment::ORIGIN);
         let exchange = if setup.early_head { exchange } else { exchange.without_early_head() };
         let client = Client::new(setup.mode == DeliveryMode::Buffered);
-        Self { setup, now: Moment::ORIGIN, exchange, attempt: None, held: Vec::new(), client }
+        Self { setup, health, now: Moment::ORIGIN, exchange, attempt: None, waits: false, held: Vec::new(), client }
     }
 
     fn play(mut self) -> Simulated {
@@ -118,15 +127,17 @@ impl<'s> Run<'s> {
 
     /// Does whatever happens next.
     fn step(&mut self) {
-        let Some(attempt) = &mut self.attempt else { return self.begin_attempt() };
-        let speaks = attempt.provider.peek().map_or(Moment::FAR, |(at, _)| *at);
+        if self.attempt.is_none() && !self.waits {
+            return self.begin_attempt();
+        }
+        let speaks = self.attempt.as_mut().and_then(|attempt| attempt.provider.peek()).map_or(Moment::FAR, |(at, _)| *at);
         let next = self.setup.leaves.min(speaks).min(self.exchange.wake_at(true));
         self.now = self.now.max(next);
         if self.setup.leaves <= self.now {
             self.exchange.abandoned(Failure::ClientGone, self.now);
             self.client.stop(Ending::Left);
         } else if speaks <= self.now {
-            if let Some((_, act)) = attempt.provider.next() {
+            if let Some((_, act)) = self.attempt.as_mut().and_then(|attempt| attempt.provider.next()) {
                 self.take_act(act);
             }
         } else {
@@ -135,12 +146,17 @@ impl<'s> Run<'s> {
     }
 
     fn begin_attempt(&mut self) {
-        let Some(target) = self.exchange.begin_attempt(self.now) else { return self.fail(Failure::RoutesUnavailable) };
+        self.waits = false;
+        let target = match self.exchange.begin_attempt(self.now, self.health) {
+            Next::Ask(target) => target,
+            Next::End(ending) => return self.tell(ending),
+            Next::Committed => return,
+        };
         for phase in [Phase::Connecting, Phase::Connected, Phase::Sent] {
             self.exchange.reached(phase, self.now);
         }
-        let asked_before = self.exchange.tally().attempts.iter().filter(|attempt| attempt.target == target).count() - 1;
-        let Some(script) = self.setup.scenario.script(&target.model, asked_before) else { return self.fail(Failure::Internal) };
+        let asked_before = self.exchange.tally().asked().filter(|attempt| attempt.target == target).count() - 1;
+        let Some(script) = self.setup.scenario.script(&target.model, asked_before) else { return self.fail(Failure::Internal, None) };
         self.attempt = Some(Attempt {
             provider: Provider::new(&target.model, script, self.now).peekable(),
             scanner: Scanner::new(usize::MAX),
@@ -153,8 +169,8 @@ impl<'s> Run<'s> {
             Act::Head => {}
             Act::Body(bytes) => self.take_bytes(bytes),
             Act::End(end) => self.body_ended(end),
-            Act::Refuse => self.fail(Failure::ConnectFailed),
-            Act::Answer { status: 200..=299, content_type, body } if content_type.starts_with("text/event-stream") => {
+            Act::Refuse => self.fail(Failure::ConnectFailed, None),
+            Act::Answer { status: 200..=299, content_type, body, .. } if content_type.starts_with("text/event-stream") => {
                 self.take_bytes(body);
                 self.body_ended(BodyEnd::Clean);
             }
@@ -162,10 +178,10 @@ impl<'s> Run<'s> {
                 let mut facts = openai_chat::read_whole(&body);
                 facts.failure.get_or_insert(Failure::UpstreamMalformed);
                 if let Verdict::Fail(failure) = self.exchange.whole_answer(&facts, self.now) {
-                    self.fail(failure);
+                    self.fail(failure, None);
                 }
             }
-            Act::Answer { status, body, .. } => self.fail(openai_chat::read_error(status, &body).failure),
+            Act::Answer { status, body, retry_after, .. } => self.fail(openai_chat::read_error(status, &body).failure, retry_after),
         }
     }
 
@@ -196,7 +212,7 @@ impl<'s> Run<'s> {
                 self.held.push(event);
                 self.finish(write_sentinel);
             }
-            Verdict::Fail(failure) => self.fail(failure),
+            Verdict::Fail(failure) => self.fail(failure, None),
         }
     }
 
@@ -211,7 +227,7 @@ impl<'s> Run<'s> {
         }
         match self.exchange.body_ended(end, self.now) {
             Verdict::Finish { write_sentinel } => self.finish(write_sentinel),
-            Verdict::Fail(failure) => self.fail(failure),
+            Verdict::Fail(failure) => self.fail(failure, None),
             Verdict::Hold | Verdict::Swallow | Verdict::Commit | Verdict::Forward => {}
         }
     }
@@ -223,7 +239,9 @@ impl<'s> Run<'s> {
             Due::Keepalive if self.setup.mode == DeliveryMode::Buffered => self.pass(Bytes::from_static(b"\n")),
             Due::Keepalive => self.pass(Bytes::from_static(KEEPALIVE)),
             Due::Finish => self.finish(true),
-            Due::Failed(failure) => self.fail(failure),
+            Due::Attempt => self.begin_attempt(),
+            Due::JudgeRate => self.judge_rate(),
+            Due::Failed(failure) => self.fail(failure, None),
         }
     }
 
@@ -240,10 +258,27 @@ impl<'s> Run<'s> {
         }
     }
 
-    fn fail(&mut self, failure: Failure) {
+    fn judge_rate(&mut self) {
+        let bytes = 0;
+        match self.exchange.judge_rate(bytes, self.now) {
+            Verdict::Commit => self.pass_held(),
+            Verdict::Fail(failure) => self.fail(failure, None),
+            Verdict::Hold | Verdict::Swallow | Verdict::Forward | Verdict::Finish { .. } => {}
+        }
+    }
+
+    fn fail(&mut self, failure: Failure, pushback: Option<Duration>) {
         self.attempt = None;
         self.held.clear();
-        let AfterFailure::End(ending) = self.exchange.failed(failure, self.now) else { return };
+        match self.exchange.failed(failure, pushback, self.now, self.health) {
+            AfterFailure::TryNext => {}
+            AfterFailure::Wait => self.waits = true,
+            AfterFailure::End(ending) => self.tell(ending),
+        }
+    }
+
+    fn tell(&mut self, ending: tidegate_core::delivery::Ending) {
+        let failure = ending.failure.unwrap_or(Failure::Internal);
         let context = ErrorContext { partial: ending.is_partial(), ..ErrorContext::default() };
         match ending.head {
             Head::Unsent => {

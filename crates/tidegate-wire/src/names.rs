@@ -78,6 +78,10 @@ pub mod value {
     pub const BEARER: &str = "bearer";
     /// In [`super::header::PREFER`] (RFC 7240).
     pub const RESPOND_ASYNC: &str = "respond-async";
+    /// [`super::header::RESTART`]'s only value.
+    pub const ALLOW: &str = "allow";
+    /// [`super::header::NOTICES`]'s only value.
+    pub const EVENTS: &str = "events";
 }
 
 /// Paths of endpoints.
@@ -98,6 +102,14 @@ pub mod path {
     pub const METRICS: &str = "/metrics";
 }
 
+/// Types of the gateway's own events in a stream, where the client asked for them (contract.md).
+pub mod event {
+    /// Something the user may be told.
+    pub const NOTICE: &str = "notice";
+    /// The answer begins again from its start.
+    pub const RESTART: &str = "restart";
+}
+
 /// The `data` of the event that ends an OpenAI chat stream (OpenAI's documentation).
 pub const DONE: &str = "[DONE]";
 
@@ -115,6 +127,8 @@ pub mod chat {
     pub const INCLUDE_USAGE: &str = "include_usage";
     /// How many choices to make.
     pub const N: &str = "n";
+    /// What the answer used, in a chunk of its own or at the end of a whole answer.
+    pub const USAGE: &str = "usage";
     /// The bound of the answer, reasoning included.
     pub const MAX_COMPLETION_TOKENS: &str = "max_completion_tokens";
     /// The bound's old name, which most other servers want.
@@ -174,6 +188,8 @@ pub mod chat {
     /// The request's field that an error is about.
     pub const PARAM: &str = "param";
 
+    /// In a chunk or a whole answer of the gateway's own making: what it is, and why.
+    pub const TIDEGATE: &str = "tidegate";
     /// [`OBJECT`] of a list.
     pub const LIST: &str = "list";
 }
@@ -210,15 +226,13 @@ pub mod chat_errors {
         "resource_unavailable",
         "resource_exhausted",
     ];
+    /// The request is longer than the model's context (OpenAI and everybody after it).
+    pub const CONTEXT: &[&str] = &["context_length_exceeded", "context_window_exceeded"];
+    /// So says the message where there is no code (vLLM, SGLang; OpenAI's own text too). In lower case.
+    pub const CONTEXT_MESSAGE: &str = "maximum context length";
     /// The request is to blame (OpenAI).
-    pub const REQUEST: &[&str] = &[
-        "context_length_exceeded",
-        "string_above_max_length",
-        "unsupported_parameter",
-        "unsupported_value",
-        "model_not_found",
-        "bad_request",
-    ];
+    pub const REQUEST: &[&str] =
+        &["string_above_max_length", "unsupported_parameter", "unsupported_value", "model_not_found", "bad_request"];
     /// So do all codes that begin with this, such as `invalid_value` and the type `invalid_request_error` (OpenAI).
     pub const REQUEST_PREFIX: &str = "invalid_";
 

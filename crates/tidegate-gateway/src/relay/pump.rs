@@ -15,9 +15,11 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tidegate_config::OnMalformed;
 use tidegate_core::Moment;
+use tidegate_core::delivery::{Ending, Head};
 use tidegate_core::event::{EventFacts, EventKind};
-use tidegate_core::exchange::{AfterFailure, BodyEnd, Due, Verdict};
+use tidegate_core::exchange::{AfterFailure, BodyEnd, Due, Next, Verdict};
 use tidegate_core::failure::Failure;
+use tidegate_core::health::AllHealthy;
 use tidegate_core::limits::DeliveryMode;
 use tidegate_wire::names::{header, value};
 use tidegate_wire::openai_chat::{self, Assembler, ProviderError};
@@ -93,6 +95,8 @@ pub struct Pump {
 enum Source {
     /// No attempt runs.
     Rest,
+    /// The same target is asked again when its wait is over.
+    Waiting,
     /// An attempt is on its way to the head of an answer.
     Opening { future: Pin<Box<dyn Future<Output = Result<Answer, OpenError>> + Send>>, steps: Arc<Steps>, seen: usize },
     /// An answer is being read.
@@ -103,6 +107,7 @@ impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Rest => "Rest",
+            Self::Waiting => "Waiting",
             Self::Opening { .. } => "Opening",
             Self::Answering { .. } => "Answering",
         })
@@ -201,6 +206,14 @@ impl Pump {
                 }
                 // The provider was not read while the client was behind: what lies in its socket is progress, and only an empty one is silence.
                 Due::Failed(Failure::IdleTimeout) if !client_takes && self.poll_source(cx).is_ready() => continue,
+                Due::Attempt => {
+                    self.begin_attempt();
+                    continue;
+                }
+                Due::JudgeRate => {
+                    self.judge_rate(now);
+                    continue;
+                }
                 Due::Failed(failure) => {
                     self.fail(failure);
                     continue;
@@ -227,6 +240,7 @@ impl Pump {
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.source {
             Source::Rest => self.begin_attempt(),
+            Source::Waiting => return Poll::Pending,
             Source::Opening { future, steps, seen } => {
                 let result = future.as_mut().poll(cx);
                 let now = self.gateway.clock.now();
@@ -258,9 +272,10 @@ impl Pump {
 
     fn begin_attempt(&mut self) {
         let now = self.gateway.clock.now();
-        if self.live.exchange.begin_attempt(now).is_none() {
-            self.fail(Failure::RoutesUnavailable);
-            return;
+        match self.live.exchange.begin_attempt(now, &mut AllHealthy) {
+            Next::Ask(_) => {}
+            Next::End(ending) => return self.tell(ending),
+            Next::Committed => return,
         }
         let steps = Arc::new(Steps::default());
         let (provider, call) = (Arc::clone(&self.errand.provider), Arc::clone(&self.errand.call));
@@ -444,14 +459,28 @@ impl Pump {
         if self.assembler.is_some() {
             self.assembler = Some(Box::default());
         }
-        match self.live.exchange.failed(failure, now) {
+        match self.live.exchange.failed(failure, self.detail.retry_after, now, &mut AllHealthy) {
             AfterFailure::TryNext => {}
-            AfterFailure::End(ending) => {
-                if ending.head == tidegate_core::delivery::Head::Sent && self.mode != DeliveryMode::Buffered {
-                    let event = crate::deliver::refuse::in_band(self, failure, ending.is_partial());
-                    self.ready.push(event, 0);
-                }
-            }
+            AfterFailure::Wait => self.source = Source::Waiting,
+            AfterFailure::End(ending) => self.tell(ending),
+        }
+    }
+
+    /// The stream is over: where the head is out, its failure is told in-band.
+    fn tell(&mut self, ending: Ending) {
+        let failure = ending.failure.unwrap_or(Failure::Internal);
+        if ending.head == Head::Sent && self.mode != DeliveryMode::Buffered {
+            let event = crate::deliver::refuse::in_band(self, failure, ending.is_partial());
+            self.ready.push(event, 0);
+        }
+    }
+
+    /// The answer's rate was measured: what was held goes out, or another target takes over.
+    fn judge_rate(&mut self, now: Moment) {
+        match self.live.exchange.judge_rate(0, now) {
+            Verdict::Commit => self.ready.append(&mut self.held),
+            Verdict::Fail(failure) => self.fail(failure),
+            Verdict::Hold | Verdict::Swallow | Verdict::Forward | Verdict::Finish { .. } => {}
         }
     }
 

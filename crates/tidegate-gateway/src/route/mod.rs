@@ -26,7 +26,7 @@ impl Routed<'_> {
     /// The plan to try: the one route of this version.
     #[must_use]
     pub fn plan(&self) -> RoutePlan {
-        RoutePlan::new([Target { provider: Arc::clone(&self.provider.name), model: Arc::clone(&self.upstream_model) }])
+        RoutePlan::new([Target::new(Arc::clone(&self.provider.name), Arc::clone(&self.upstream_model))])
     }
 
     /// The provider's settings.
