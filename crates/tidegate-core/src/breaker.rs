@@ -124,14 +124,7 @@ impl Breaker {
     /// A closed breaker.
     #[must_use]
     pub fn new(policy: BreakerPolicy) -> Self {
-        Self {
-            policy,
-            circuit: Circuit::Closed { failures: 0 },
-            rests_until: Moment::ORIGIN,
-            events: 0,
-            last_failure: 0,
-            last_opening: 0,
-        }
+        Self { policy, circuit: Circuit::Closed { failures: 0 }, rests_until: Moment::ORIGIN, events: 0, last_failure: 0, last_opening: 0 }
     }
 
     /// Changes the policy from the next failure and the next cool-down on. One that runs keeps its end.
@@ -160,6 +153,7 @@ impl Breaker {
     /// The attempt got its answer: a probe closes the breaker, and a run of failures ends if the attempt began after the last of them.
     ///
     /// A long stream that began before the outage proves nothing, neither in a closed breaker nor in an open one.
+    #[expect(clippy::needless_pass_by_value, reason = "a pass has one outcome: who told it has none left")]
     pub fn succeeded(&mut self, pass: Pass) {
         // No attempt but a probe begins after the opening, so in an open breaker this is a probe, though maybe one that lost its place.
         if pass.given > self.last_failure {
@@ -175,6 +169,7 @@ impl Breaker {
     ///   again after a probe has closed it.
     /// - [`Vote::CoolDown`]: the target rests for `retry_after`, at most [`LONGEST_REST`]; without one nothing is counted. A probe has
     ///   proved nothing, and the next one goes after that rest, or after another cool-down where no `retry_after` was given.
+    #[expect(clippy::needless_pass_by_value, reason = "a pass has one outcome: who told it has none left")]
     pub fn failed(&mut self, pass: Pass, vote: Vote, retry_after: Option<Duration>, now: Moment) {
         match vote {
             Vote::None => self.give_back(&pass, now),

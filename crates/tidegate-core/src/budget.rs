@@ -69,7 +69,7 @@ impl RetryBudget {
         let allowed = f64::from(self.policy.floor) + self.policy.share * f64::from(requests);
         let may_repeat = f64::from(repetitions) + 1.0 <= allowed;
         if may_repeat {
-            self.counts[0].repetitions += 1;
+            self.counts[0].repetitions = self.counts[0].repetitions.saturating_add(1);
         }
         may_repeat
     }
