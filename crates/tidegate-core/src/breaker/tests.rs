@@ -207,7 +207,7 @@ fn a_probe_that_is_limited_is_followed_by_another_after_the_rest_or_a_cooldown()
         let mut breaker = open();
         let probe = pass(&mut breaker, 30_000);
         breaker.failed(probe, Vote::CoolDown, retry_after, at(31_000));
-        assert_eq!(breaker.until(at(31_000)), Some(at(next)), "{retry_after:?}");
+        assert_eq!(breaker.ask(at(31_000)), refused(Refusal::Open, next), "{retry_after:?}");
         assert!(pass(&mut breaker, next).is_probe(), "{retry_after:?}");
     }
 }
