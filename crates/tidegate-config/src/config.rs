@@ -84,6 +84,8 @@ impl Config {
             send_body: provider.send_body,
             head_after: self.server.head_after,
             keepalive: self.server.keepalive,
+            least: self.deadline.policy.least,
+            rate_guard: model.slow.map(SlowGuard::rate_guard),
             ..Limits::with_profile(self.profile_for(model, requested, thinking))
         }
     }

@@ -48,6 +48,9 @@ pub const DRAIN_MAX_TOKENS: NonZeroU32 = positive(4096);
 /// Most answers end within a minute.
 pub const DRAIN_MAX_TIME: Duration = Duration::from_secs(60);
 
+/// A few dozen events: enough to tell a slow answer from a slow start, little enough that a reader does not notice the wait.
+pub const SLOW_WINDOW: Duration = Duration::from_secs(2);
+
 /// The header in which Tidegate itself reads a caller's deadline, so that a gateway behind this one understands it.
 pub const DEADLINE_HEADER: &str = "x-tidegate-timeout-ms";
 

@@ -5,20 +5,22 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tidegate_core::breaker::BreakerPolicy;
-use tidegate_core::budget::BudgetPolicy;
-use tidegate_core::deadline::DeadlinePolicy;
-use tidegate_core::retry::RetryPolicy;
 
-use crate::config::{Config, Deadline, Ledger, Log, Notify, Server};
-use crate::defaults::{CONNECTIONS_PER_STREAM, DEADLINE_HEADER, NOTIFY_DEADLINE, NOTIFY_RETENTION};
+use crate::config::{Config, Ledger, Log, Server};
+use crate::defaults::CONNECTIONS_PER_STREAM;
 use crate::errors::{Fault, Faults};
 use crate::file::{File, LedgerFile, LogFile, ServerFile};
 use crate::path::KeyPath;
 use crate::text::duration_text;
 use crate::tree::Node;
 
+mod degrade;
 mod models;
+mod notify;
+mod prices;
 mod providers;
+mod recovery;
+mod routes;
 mod timeouts;
 
 /// Silence after which common proxies cut a stream.
@@ -40,12 +42,12 @@ pub(crate) fn resolve(file: &File, root: &Node, faults: &mut Faults) -> Config {
         providers,
         models,
         profiles,
-        retry: RetryPolicy::STANDARD,
-        budget: BudgetPolicy::STANDARD,
-        breaker: BreakerPolicy::STANDARD,
-        deadline: Deadline { policy: DeadlinePolicy::STANDARD, header: Some(DEADLINE_HEADER.to_owned()) },
-        notify: Notify { secret: None, url: None, allow_private: false, retention: NOTIFY_RETENTION, deadline: NOTIFY_DEADLINE },
-        prices: BTreeMap::new(),
+        retry: recovery::retry(&file.retry, &mut judge),
+        budget: recovery::budget(&file.retry),
+        breaker: BreakerPolicy { failures: file.breaker.failures, cooldown: file.breaker.cooldown.0 },
+        deadline: recovery::deadline(file, &mut judge),
+        notify: notify::notify(&file.notify, &mut judge),
+        prices: prices::prices(&file.prices, &mut judge),
         log: log(&file.log),
     }
 }
@@ -56,6 +58,7 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
     let too_long = silences.into_iter().filter(|(_, silence)| *silence >= PROXY_PATIENCE);
     too_long
         .map(|(name, silence)| format!("{name} is {:?}; many proxies cut a stream after 60 s of silence", duration_text(silence)))
+        .chain(recovery::overhead_warning(config))
         .collect()
 }
 
@@ -70,6 +73,12 @@ impl Judge<'_> {
     fn fault(&mut self, path: &KeyPath, problem: impl Into<String>, remedy: impl Into<String>) {
         let fault = Fault::new(path.clone(), self.root.origin_of(path), problem.into()).remedy(remedy.into());
         self.faults.add_about(fault, &[path]);
+    }
+
+    /// The setting at `path` is wrong because of what stands at `other`.
+    fn conflict(&mut self, path: &KeyPath, other: (&KeyPath, &str), problem: impl Into<String>, remedy: impl Into<String>) {
+        let fault = Fault::new(path.clone(), self.root.origin_of(path), problem.into()).remedy(remedy.into());
+        self.faults.add_about(fault.context(self.root.origin_of(other.0), other.1), &[path, other.0]);
     }
 
     /// The name at the end of `path` is wrong.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_core::balance::Balance;
-use tidegate_core::limits::{DeliveryMode, TimeoutProfile};
+use tidegate_core::limits::{DeliveryMode, RateGuard, TimeoutProfile};
 
 use crate::profiles::Profiles;
 
@@ -146,6 +146,13 @@ pub struct SlowGuard {
     pub chars_per_second: NonZeroU32,
     /// Time from the first output over which the rate is measured; shorter than `first_byte` and `total` of the model.
     pub window: Duration,
+}
+
+impl SlowGuard {
+    /// The same in the core's terms. A character of English is one byte; other scripts have more, and so are replaced later.
+    pub(crate) fn rate_guard(self) -> RateGuard {
+        RateGuard { bytes_per_second: self.chars_per_second.get(), window: self.window }
+    }
 }
 
 /// How long requests of one model may take: a profile, and single members set over it.

@@ -54,6 +54,7 @@ const SPELL_FOR_THEMSELVES: &[(&str, &str)] = &[
     ("e2e", "an oracle that shared the product's constants would share their mistakes"),
     ("scenario", "the mock is the other side of the wire, and has to be able to spell things wrongly"),
     ("bench", "it measures other gateways too"),
+    ("config", "the default of a header's name is what its reference shows, and it may not depend on wire"),
 ];
 
 #[test]
