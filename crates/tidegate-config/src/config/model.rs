@@ -33,7 +33,7 @@ impl Models {
         sorted
     }
 
-    /// See [`Config::model`].
+    /// See [`Config::model`](crate::Config::model).
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Model> {
         let by_pattern = || self.patterns.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, model)| model);
