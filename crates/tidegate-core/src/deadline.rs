@@ -21,12 +21,12 @@ impl DeadlinePolicy {
     /// The time that a request gets, all its attempts and waits together: never more than was `asked`, never more than `total`.
     ///
     /// `asked` is the caller's deadline, counted from the request's arrival; `total` the profile's. Without the first it is the second;
-    /// with it the smaller of both less the overhead, but not less than one second or half of what was asked.
+    /// with it what was asked less the overhead, but not less than one second or half of what was asked.
     #[must_use]
     pub fn time_for(&self, asked: Option<Duration>, total: Duration) -> Duration {
         let Some(asked) = asked else { return total };
         let floor = FLOOR.min(asked / 2);
-        asked.min(total).saturating_sub(self.overhead).max(floor).min(total)
+        asked.saturating_sub(self.overhead).max(floor).min(total)
     }
 
     /// Whether a further attempt with this much time left could still bring an answer.

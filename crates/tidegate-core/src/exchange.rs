@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::delivery::{Committed, Delivery, Ending, Head, Pending};
+use crate::delivery::{Committed, Delivery, Ending, Head, Pending, RestartConsent};
 use crate::event::{EventFacts, EventKind};
 use crate::failure::{Failure, Retry};
 use crate::health::{Health, Skip, SkipReason};
@@ -119,8 +119,6 @@ pub struct Exchange {
     /// The last byte went to the client, or the head did.
     last_write: Moment,
     head_due: Option<Moment>,
-    /// The target to repeat, after a wait.
-    again: Option<Target>,
     /// Until when the providers asked to be left alone.
     pushback_until: Option<Moment>,
     tally: Tally,
@@ -151,10 +149,18 @@ impl Exchange {
             awaits_events: true,
             last_write: arrived,
             head_due: Some(arrived + limits.head_after),
-            again: None,
             pushback_until: None,
             tally: Tally::new(arrived),
         }
+    }
+
+    /// A stream that begins again at `now` what broke off in another, for a client that agreed to it and whose head is out.
+    #[must_use]
+    pub fn restarted(consent: RestartConsent, limits: Limits, plan: RoutePlan, now: Moment) -> Self {
+        let mut exchange = Self::new(DeliveryMode::Stream, limits, RoutePlan::new([]), now);
+        exchange.line = Line::Before(Delivery::restarted(consent, plan));
+        exchange.tally.head = Some(now);
+        exchange
     }
 
     /// Keeps the head back until the stream has ended: for a whole answer whose client must read a real status.
@@ -217,7 +223,7 @@ impl Exchange {
     /// noted as skipped.
     pub fn begin_attempt(&mut self, now: Moment, health: &mut dyn Health) -> Next {
         while let Line::Before(delivery) = &mut self.line {
-            let Some(target) = self.again.take().or_else(|| delivery.next_target()) else { break };
+            let Some(target) = delivery.next_target() else { break };
             match self.hindrance(&target, now, health) {
                 None => {
                     self.start(&target, now);
@@ -321,11 +327,7 @@ impl Exchange {
         let time_left = self.time_left(now);
         let Line::Before(delivery) = &mut self.line else { return Again::Stop };
         let failed = Failed { retry: failure.facts().retry, pushback, time_left, least: self.limits.least };
-        let again = delivery.after_failure(failed, health, now);
-        if matches!(again, Again::Same(_)) {
-            self.again = delivery.last_asked().cloned();
-        }
-        again
+        delivery.after_failure(failed, health, now)
     }
 
     fn note_failed(&mut self, failure: Failure, again: Again, now: Moment) {

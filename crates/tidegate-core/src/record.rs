@@ -78,6 +78,12 @@ pub struct StreamRecord {
     pub restarted_as: Option<String>,
     /// How often a reader came back.
     pub resumes: u64,
+    /// How often the client's SDK had sent the same request before, as it says: its repetitions, not ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_retry_count: Option<u32>,
+    /// Whom the stream might ask, in order, as `provider/model`: made before the first attempt. Left out where there was no choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<String>,
 }
 
 /// What the client's socket took.

@@ -49,6 +49,8 @@ struct Leg {
     attempts: u32,
     /// The target that was asked last, and how often in a row.
     asked: Option<(Target, u32)>,
+    /// It is asked once more before any other.
+    repeats: bool,
 }
 
 impl RoutePlan {
@@ -79,10 +81,10 @@ impl RoutePlan {
     /// Takes the next target out of the plan.
     pub(crate) fn take_next(&mut self) -> Option<Target> {
         loop {
-            if self.leg.attempts > 0
-                && let Some(target) = self.leg.left.pop_front()
-            {
-                return Some(target);
+            let repeated = self.leg.asked.as_ref().filter(|_| std::mem::take(&mut self.leg.repeats)).map(|(target, _)| target.clone());
+            let next = if self.leg.attempts > 0 { repeated.or_else(|| self.leg.left.pop_front()) } else { None };
+            if next.is_some() {
+                return next;
             }
             self.leg = self.further.pop_front()?;
         }
@@ -119,15 +121,12 @@ impl RoutePlan {
             time_left: failed.time_left,
             least: failed.least,
         };
-        match self.policy.after(&situation, health, now) {
+        let again = self.policy.after(&situation, health, now);
+        self.leg.repeats = matches!(again, Again::Same(_));
+        match again {
             Again::Stop if failed.retry != Retry::Never && !self.is_used_up() => Again::Degrade,
             again => again,
         }
-    }
-
-    /// The target that was asked last.
-    pub(crate) fn last_asked(&self) -> Option<&Target> {
-        self.leg.asked.as_ref().map(|(target, _)| target)
     }
 }
 
@@ -144,7 +143,7 @@ pub(crate) struct Failed {
 
 impl Leg {
     fn new(policy: RetryPolicy, targets: impl IntoIterator<Item = Target>) -> Self {
-        Self { left: targets.into_iter().collect(), attempts: policy.attempts.get(), asked: None }
+        Self { left: targets.into_iter().collect(), attempts: policy.attempts.get(), asked: None, repeats: false }
     }
 }
 

@@ -1,10 +1,12 @@
 //! What all streams share.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use http::HeaderName;
 use tidegate_config::Config;
+use tidegate_core::budget::RetryBudget;
 use tidegate_core::id::{RequestId, StreamId};
 use tidegate_ledger::{KeyTable, Ledger};
 
@@ -13,6 +15,8 @@ use crate::attempt::provider::{self, BadProvider, Provider};
 use crate::clock::Clock;
 use crate::drain::Drain;
 use crate::record::metrics::Metrics;
+use crate::route::cache::Cache;
+use crate::route::standing::Standings;
 use crate::tasks::Tasks;
 
 /// The shared parts of one gateway process.
@@ -32,6 +36,11 @@ pub struct Gateway {
     pub keys: Arc<ArcSwap<KeyTable>>,
     /// How many streams run.
     pub permits: Permits,
+    /// How each target stands.
+    pub standings: Standings,
+    /// Answers that may serve again.
+    pub cache: Cache,
+    retry_budget: Mutex<RetryBudget>,
     setup: ArcSwap<Setup>,
 }
 
@@ -42,6 +51,17 @@ pub struct Setup {
     pub config: Config,
     /// The providers by name.
     pub providers: BTreeMap<String, Arc<Provider>>,
+    /// The header that tells a provider how much time is left.
+    pub deadline_header: Option<HeaderName>,
+}
+
+impl Setup {
+    fn new(config: Config, before: &BTreeMap<String, Arc<Provider>>) -> Result<Self, BadProvider> {
+        let providers = provider::all(&config, before)?;
+        // A loaded configuration holds only names that are valid.
+        let deadline_header = config.deadline.header.as_deref().and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+        Ok(Self { config, providers, deadline_header })
+    }
 }
 
 impl Gateway {
@@ -51,7 +71,7 @@ impl Gateway {
     ///
     /// [`BadProvider`] where a provider cannot be used as configured.
     pub fn new(config: Config, ledger: Ledger, keys: Arc<ArcSwap<KeyTable>>) -> Result<Self, BadProvider> {
-        let providers = provider::all(&config, &BTreeMap::new())?;
+        let setup = Setup::new(config, &BTreeMap::new())?;
         Ok(Self {
             clock: Clock::start(),
             tasks: Tasks::default(),
@@ -60,7 +80,10 @@ impl Gateway {
             ledger,
             keys,
             permits: Permits::default(),
-            setup: ArcSwap::from_pointee(Setup { config, providers }),
+            standings: Standings::default(),
+            cache: Cache::default(),
+            retry_budget: Mutex::new(RetryBudget::new(setup.config.budget)),
+            setup: ArcSwap::from_pointee(setup),
         })
     }
 
@@ -76,9 +99,17 @@ impl Gateway {
     ///
     /// [`BadProvider`]; the old settings stay in force.
     pub fn reload(&self, config: Config) -> Result<(), BadProvider> {
-        let providers = provider::all(&config, &self.setup().providers)?;
-        self.setup.store(Arc::new(Setup { config, providers }));
+        let setup = Setup::new(config, &self.setup().providers)?;
+        self.standings.set_policy(setup.config.breaker);
+        self.retry_budget().set_policy(setup.config.budget);
+        self.setup.store(Arc::new(setup));
         Ok(())
+    }
+
+    /// The share of recent requests that repetitions may be, over all streams.
+    pub fn retry_budget(&self) -> MutexGuard<'_, RetryBudget> {
+        // Nothing can panic while it is held, so a poisoned lock is as good as any.
+        self.retry_budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A new stream's id.

@@ -97,6 +97,8 @@ pub(crate) fn blank(id: &str) -> StreamRecord {
         restarted_from: None,
         restarted_as: None,
         resumes: 0,
+        client_retry_count: None,
+        plan: Vec::new(),
     }
 }
 

@@ -76,6 +76,8 @@ pub mod value {
     pub const NO_BUFFERING: &str = "no";
     /// The scheme of `authorization` (RFC 6750), in lower case for comparison.
     pub const BEARER: &str = "bearer";
+    /// One of [`super::header::DELIVERY`]'s values (contract.md).
+    pub const BACKGROUND: &str = "background";
     /// In [`super::header::PREFER`] (RFC 7240).
     pub const RESPOND_ASYNC: &str = "respond-async";
     /// [`super::header::RESTART`]'s only value.
@@ -100,6 +102,16 @@ pub mod path {
     pub const READYZ: &str = "/readyz";
     /// Prometheus (contract.md).
     pub const METRICS: &str = "/metrics";
+}
+
+/// What stands for a provider and its model in headers and records where the gateway answers by itself.
+pub mod place {
+    /// A stored answer.
+    pub const CACHE: &str = "cache";
+    /// The operator's text.
+    pub const STATIC: &str = "static";
+    /// The answer is made in the background.
+    pub const NOTIFY: &str = "notify";
 }
 
 /// Types of the gateway's own events in a stream, where the client asked for them (contract.md).

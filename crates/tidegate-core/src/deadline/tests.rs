@@ -7,11 +7,12 @@ const fn millis(millis: u64) -> Duration {
 }
 
 #[test]
-fn the_overhead_is_taken_from_the_smaller_of_both_and_leaves_a_floor() {
+fn the_overhead_is_taken_from_what_was_asked_and_leaves_a_floor() {
     let table = [
         (None, 90_000, 90_000),
         (Some(30_000), 90_000, 28_000),
-        (Some(300_000), 90_000, 88_000),
+        (Some(300_000), 90_000, 90_000),
+        (Some(91_000), 90_000, 89_000),
         // The floor of one second.
         (Some(3_000), 90_000, 1_000),
         (Some(2_500), 90_000, 1_000),

@@ -326,3 +326,21 @@ fn a_slow_answer_is_replaced_while_nobody_has_seen_it_and_another_target_is_left
     let mut alone = guarded(&["a"]);
     assert_eq!(alone.event(&output(), at(1_000)), Verdict::Commit, "there is nobody to take over");
 }
+
+#[test]
+fn half_an_answer_begins_again_only_with_the_clients_consent_and_where_that_can_help() {
+    let ended = |failure| match fail(&mut committed(&["a"]), failure, 1) {
+        AfterFailure::End(ending) => ending,
+        other => panic!("{other:?}"),
+    };
+    let cut = ended(Failure::UpstreamCut);
+    assert!(RestartConsent::after(cut, false).is_none());
+    assert!(RestartConsent::after(ended(Failure::ContentBlocked), true).is_none());
+    assert!(RestartConsent::after(ended(Failure::ClientGone), true).is_none());
+
+    let consent = RestartConsent::after(cut, true).expect("it was given");
+    let limits = Limits::with_profile(TimeoutProfile::STANDARD);
+    let mut again = Exchange::restarted(consent, limits, RoutePlan::new([target("b")]), at(2));
+    assert_eq!(begin(&mut again, 2), Next::Ask(target("b")));
+    assert_eq!((again.head(), again.event(&output(), at(3))), (Head::Sent, Verdict::Commit));
+}

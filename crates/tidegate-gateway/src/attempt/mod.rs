@@ -1,5 +1,6 @@
 //! Attempted: one provider request until its first output.
 
+pub mod call;
 pub mod connect;
 pub mod framing;
 pub mod h1;

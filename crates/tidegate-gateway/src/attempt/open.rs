@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::HeaderMap;
 use tidegate_config::Http2;
 use tidegate_core::exchange::Phase;
 use tidegate_core::failure::Failure;
 
+use super::call::Call;
 use super::h1::{self, AnswerHead, H1Body, H1Error};
 use super::h2::{H2Body, Place};
 use super::io::Io;
@@ -20,17 +20,6 @@ use crate::tasks::Tasks;
 
 /// How long the rest of a body that nobody needs may take before its connection is closed instead of kept.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// What is asked of a provider.
-#[derive(Debug)]
-pub struct Call {
-    /// Path behind the provider's base address.
-    pub endpoint: &'static str,
-    /// Headers of this request, beside the provider's own.
-    pub headers: HeaderMap,
-    /// The JSON body.
-    pub body: Bytes,
-}
 
 /// The head of an answer, and its body to come.
 #[derive(Debug)]

@@ -74,15 +74,17 @@ impl Drop for Opening {
 fn whole(pump: Pump, piece: Piece, meter: Arc<Meter>) -> Response {
     let mut headers = identity_headers(&pump);
     headers.insert(http_header::CONTENT_TYPE, HeaderValue::from_static(value::JSON));
+    let status = pump.status();
     let (live, _) = pump.into_parts();
     let mut response = Response::new(AnswerBody::last_of(live, meter, piece));
+    *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
 fn failed(pump: Pump, meter: Arc<Meter>) -> Response {
     let failure = pump.live().exchange.ending().and_then(|ending| ending.failure).unwrap_or(Failure::Internal);
-    let retry_after = refuse::wait_for(failure, pump.detail().retry_after);
+    let retry_after = refuse::wait_for(failure, pump.pushback());
     let bytes: Bytes = refuse::body_of(&pump, failure);
     let headers = identity_headers(&pump);
     let (live, _) = pump.into_parts();
@@ -119,8 +121,8 @@ fn identity_headers(pump: &Pump) -> HeaderMap {
     let request_id = identity.client_request_id.clone().unwrap_or_else(|| identity.request_id.to_string());
     set(header::REQUEST_ID, &request_id);
     set(header::STREAM_ID, &identity.id.to_string());
-    set(header::ATTEMPTS, &tally.attempts.len().to_string());
-    if let Some(attempt) = tally.attempts.last() {
+    set(header::ATTEMPTS, &tally.asked().count().to_string());
+    if let Some(attempt) = tally.asked().next_back() {
         set(header::PROVIDER, &attempt.target.provider);
         set(header::MODEL, &attempt.target.model);
     }

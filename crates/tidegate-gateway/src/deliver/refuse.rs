@@ -98,7 +98,7 @@ fn with_context(pump: &Pump, failure: Failure, partial: bool, write: impl FnOnce
     write(&ErrorContext {
         stream_id: Some(&stream_id),
         partial,
-        retry_after: wait_for(failure, detail.retry_after),
+        retry_after: wait_for(failure, pump.pushback()),
         attempts: &attempts,
         message: theirs.and_then(|theirs| theirs.message.as_deref()),
         param: theirs.and_then(|theirs| theirs.param.as_deref()),

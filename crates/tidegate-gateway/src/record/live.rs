@@ -13,6 +13,7 @@ use tidegate_core::limits::DeliveryMode;
 use tidegate_core::record::{AttemptOutcome, AttemptRecord, Decision, Delivered, DisconnectSource, Status, StreamRecord};
 use tidegate_core::tally::AttemptTally;
 use tidegate_ledger::Entry;
+use tidegate_wire::names::value;
 
 use super::hint;
 use crate::admit::Caller;
@@ -42,6 +43,16 @@ pub struct Identity {
     pub created_unix_millis: u64,
     /// The time that the stream was given.
     pub deadline: Duration,
+    /// Nobody waits for it: the answer is kept for whoever fetches it.
+    pub in_background: bool,
+    /// How often the client's SDK sent the same request before.
+    pub client_retry_count: Option<u32>,
+    /// Whom it might ask, where there was a choice.
+    pub plan: Vec<String>,
+    /// The stream that it goes on from.
+    pub restarted_from: Option<StreamId>,
+    /// The stream that goes on from it.
+    pub restarted_as: Option<StreamId>,
 }
 
 /// Whether the client's socket took the last bytes of a stream that has ended.
@@ -69,15 +80,21 @@ pub struct Live {
     pub left_at: Option<Moment>,
     gateway: Arc<Gateway>,
     entry: Option<Entry>,
-    _permit: Permit,
+    permit: Arc<Permit>,
 }
 
 impl Live {
     /// A stream whose open row is durable.
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, identity: Identity, exchange: Exchange, entry: Entry, permit: Permit) -> Self {
+    pub fn new(gateway: Arc<Gateway>, identity: Identity, exchange: Exchange, entry: Entry, permit: Arc<Permit>) -> Self {
         gateway.metrics.stream_opened();
-        Self { exchange, identity, delivered: Delivered::default(), left_at: None, gateway, entry: Some(entry), _permit: permit }
+        Self { exchange, identity, delivered: Delivered::default(), left_at: None, gateway, entry: Some(entry), permit }
+    }
+
+    /// The stream's permit, for another that goes on in its place.
+    #[must_use]
+    pub fn permit(&self) -> Arc<Permit> {
+        Arc::clone(&self.permit)
     }
 
     /// Hands the record over. Neither waits nor fails.
@@ -110,7 +127,7 @@ impl Live {
         let (status, failure) = told(ending, receipt, delivered);
         let cut = failure.map(|failure| self.disconnect(failure, now));
         let after = |moment: Option<Moment>| moment.map(|moment| moment.millis_since(tally.arrived));
-        let last = tally.attempts.last();
+        let last = tally.asked().next_back();
         StreamRecord {
             status: Some(status),
             code: failure.map(|failure| failure.code().to_owned()),
@@ -196,7 +213,7 @@ impl Identity {
             disconnect_source: None,
             disconnect_hint: None,
             endpoint_family: self.endpoint_family.to_owned(),
-            delivery: self.delivery.name().to_owned(),
+            delivery: if self.in_background { value::BACKGROUND } else { self.delivery.name() }.to_owned(),
             requested_model: self.requested_model.clone(),
             selected_model: None,
             provider: None,
@@ -216,9 +233,11 @@ impl Identity {
             usage: None,
             cost_usd: None,
             attempts: Vec::new(),
-            restarted_from: None,
-            restarted_as: None,
+            restarted_from: self.restarted_from.map(|id| id.to_string()),
+            restarted_as: self.restarted_as.map(|id| id.to_string()),
             resumes: 0,
+            client_retry_count: self.client_retry_count,
+            plan: self.plan.clone(),
         }
     }
 }
@@ -241,7 +260,7 @@ fn attempt_record(n: u32, attempt: &AttemptTally, arrived: Moment, now: Moment) 
         ended_ms: Some(after(attempt.ended.unwrap_or(now))),
         decision: fate.map_or(Decision::Fail, |fate| fate.decision),
         decision_reason: fate.map_or_else(String::new, |fate| fate.reason.clone()),
-        usage: Some(attempt.usage.unwrap_or_default()),
+        usage: attempt.skipped.is_none().then(|| attempt.usage.unwrap_or_default()),
         cost_usd: None,
     }
 }

@@ -12,27 +12,31 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use tidegate_config::OnMalformed;
 use tidegate_core::Moment;
-use tidegate_core::delivery::{Ending, Head};
 use tidegate_core::event::{EventFacts, EventKind};
-use tidegate_core::exchange::{AfterFailure, BodyEnd, Due, Next, Verdict};
+use tidegate_core::exchange::{BodyEnd, Due, Verdict};
 use tidegate_core::failure::Failure;
-use tidegate_core::health::AllHealthy;
 use tidegate_core::limits::DeliveryMode;
 use tidegate_wire::names::{header, value};
 use tidegate_wire::openai_chat::{self, Assembler, ProviderError};
 use tidegate_wire::sse::{KEEPALIVE, RawEvent};
 use tokio::time::Sleep;
 
+use super::attempts::Recorder;
 use super::held::{Piece, Pieces};
+use super::prospects::Prospects;
 use super::reading::{self, Events, Expectation, Reading};
 use crate::arrive::meter::Meter;
-use crate::attempt::open::{self, Answer, Body, Call, OpenError, Steps};
+use crate::attempt::open::{Answer, Body, OpenError, Steps};
 use crate::attempt::provider::Provider;
+use crate::deliver::background::Job;
 use crate::gateway::Gateway;
 use crate::record::live::Live;
+use crate::route::standing::Ticket;
+use crate::serve::Begun;
+use crate::tasks::Tasks;
 
 /// Most that is held back before the first output of a streamed answer: roles and pings are small.
 const MAX_HELD_LIFECYCLE: usize = 256 * 1024;
@@ -53,11 +57,9 @@ pub enum Step {
 /// What an attempt needs beyond its target.
 #[derive(Debug)]
 pub struct Errand {
-    /// The provider of each target's name.
-    pub provider: Arc<Provider>,
-    /// What it is asked.
-    pub call: Arc<Call>,
-    /// How its answer is read.
+    /// Whom may be asked, and what. `None` once nobody may.
+    pub prospects: Option<Box<Prospects>>,
+    /// How an answer is read.
     pub expectation: Expectation,
     /// What becomes of an event that cannot be read.
     pub on_malformed: OnMalformed,
@@ -75,16 +77,26 @@ pub struct Detail {
 /// One stream between its provider and its client. Dropping it cancels the provider's request and settles the record.
 #[derive(Debug)]
 pub struct Pump {
-    live: Box<Live>,
-    gateway: Arc<Gateway>,
-    meter: Arc<Meter>,
-    mode: DeliveryMode,
-    errand: Errand,
-    source: Source,
-    held: Pieces,
-    ready: Pieces,
-    assembler: Option<Box<Assembler>>,
-    detail: Box<Detail>,
+    pub(super) live: Box<Live>,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) mode: DeliveryMode,
+    pub(super) errand: Errand,
+    pub(super) source: Source,
+    /// The attempt's place at its target.
+    pub(super) ticket: Option<Ticket>,
+    /// Whom it asks.
+    pub(super) provider: Option<Arc<Provider>>,
+    pub(super) held: Pieces,
+    pub(super) ready: Pieces,
+    pub(super) assembler: Option<Box<Assembler>>,
+    /// Gathers an answer that may serve again.
+    pub(super) cache_as: Option<Recorder>,
+    /// What the user is told once the head is out.
+    pub(super) notice: Option<Bytes>,
+    pub(super) status: StatusCode,
+    pub(super) restarts: u32,
+    pub(super) detail: Box<Detail>,
     provider_headers: Option<Box<HeaderMap>>,
     timer: Pin<Box<Sleep>>,
     armed: Moment,
@@ -92,15 +104,19 @@ pub struct Pump {
 
 /// Where the answer comes from.
 #[expect(clippy::large_enum_variant, reason = "there is one for each stream, and nearly all of a stream's life it is the large one")]
-enum Source {
+pub(super) enum Source {
     /// No attempt runs.
     Rest,
     /// The same target is asked again when its wait is over.
     Waiting,
     /// An attempt is on its way to the head of an answer.
     Opening { future: Pin<Box<dyn Future<Output = Result<Answer, OpenError>> + Send>>, steps: Arc<Steps>, seen: usize },
-    /// An answer is being read.
-    Answering { body: Body, reading: Reading },
+    /// An answer is being read. Without a body it is the gateway's own, and all of it was read.
+    Answering { body: Option<Body>, reading: Reading },
+    /// The answer is going to be made in the background.
+    Deferring(Pin<Box<dyn Future<Output = Result<Job, Failure>> + Send>>),
+    /// A partial answer is going to begin again.
+    Restarting(Pin<Box<dyn Future<Output = Result<Begun, Failure>> + Send>>),
 }
 
 impl std::fmt::Debug for Source {
@@ -110,6 +126,8 @@ impl std::fmt::Debug for Source {
             Self::Waiting => "Waiting",
             Self::Opening { .. } => "Opening",
             Self::Answering { .. } => "Answering",
+            Self::Deferring(_) => "Deferring",
+            Self::Restarting(_) => "Restarting",
         })
     }
 }
@@ -127,9 +145,15 @@ impl Pump {
             mode,
             errand,
             source: Source::Rest,
+            ticket: None,
+            provider: None,
             held: Pieces::default(),
             ready: Pieces::default(),
             assembler: assembles.then(Box::default),
+            cache_as: None,
+            notice: None,
+            status: StatusCode::OK,
+            restarts: 0,
             detail: Box::default(),
             provider_headers: None,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -149,6 +173,18 @@ impl Pump {
         &self.detail
     }
 
+    /// How long the client shall wait before it comes back, as far as the providers told.
+    #[must_use]
+    pub fn pushback(&self) -> Option<Duration> {
+        self.live.exchange.pushback(self.gateway.clock.now())
+    }
+
+    /// The status of a whole answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Headers of the provider's answer that are the client's business.
     #[must_use]
     pub fn provider_headers(&self) -> Option<&HeaderMap> {
@@ -163,14 +199,19 @@ impl Pump {
     /// Whether the stream has ended and every piece was taken.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.live.exchange.ending().is_some() && self.ready.bytes() == 0
+        self.has_ended() && self.ready.bytes() == 0
+    }
+
+    /// Whether nothing follows any more. A partial answer that is about to begin again has not ended.
+    fn has_ended(&self) -> bool {
+        self.live.exchange.ending().is_some() && !matches!(self.source, Source::Restarting(_))
     }
 
     /// Takes the parts that outlive the client.
     #[must_use]
     pub fn into_parts(self) -> (Box<Live>, Option<(Body, Events)>) {
         let rest = match self.source {
-            Source::Answering { body, reading: Reading::Events(events) } => Some((body, events)),
+            Source::Answering { body: Some(body), reading: Reading::Events(events) } => Some((body, events)),
             _ => None,
         };
         (self.live, rest)
@@ -182,8 +223,11 @@ impl Pump {
             if let Some(piece) = self.ready.pop() {
                 return Poll::Ready(Step::Piece(piece));
             }
-            if self.live.exchange.ending().is_some() {
+            if self.has_ended() {
                 return Poll::Ready(Step::End);
+            }
+            if self.is_restarted(cx) {
+                continue;
             }
             if self.meter.has_to_end() {
                 self.fail(Failure::GatewayDraining);
@@ -195,7 +239,10 @@ impl Pump {
             let now = self.gateway.clock.now();
             match self.live.exchange.due(now, client_takes) {
                 Due::Nothing => {}
-                Due::Head => return Poll::Ready(Step::Head),
+                Due::Head => {
+                    self.ready.extend(self.notice.take());
+                    return Poll::Ready(Step::Head);
+                }
                 Due::Keepalive => {
                     self.ready.push(self.keepalive(), 0);
                     continue;
@@ -240,7 +287,11 @@ impl Pump {
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.source {
             Source::Rest => self.begin_attempt(),
-            Source::Waiting => return Poll::Pending,
+            Source::Waiting | Source::Restarting(_) => return Poll::Pending,
+            Source::Deferring(future) => match future.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(job) => self.deferred(job),
+            },
             Source::Opening { future, steps, seen } => {
                 let result = future.as_mut().poll(cx);
                 let now = self.gateway.clock.now();
@@ -252,12 +303,13 @@ impl Pump {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(answer)) => self.answered(answer),
                     Poll::Ready(Err(error)) => {
-                        tracing::warn!(stream = %self.live.identity.id, provider = %self.errand.provider.name, code = error.failure.code(), detail = error.detail, "attempt failed");
+                        tracing::warn!(stream = %self.live.identity.id, provider = self.provider_name(), code = error.failure.code(), detail = error.detail, "attempt failed");
                         self.fail(error.failure);
                     }
                 }
             }
-            Source::Answering { body, .. } => match body.poll_data(cx) {
+            Source::Answering { body: None, .. } => self.body_ended(BodyEnd::Clean),
+            Source::Answering { body: Some(body), .. } => match body.poll_data(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(data))) => self.absorb(data),
                 Poll::Ready(None) => self.body_ended(BodyEnd::Clean),
@@ -270,17 +322,19 @@ impl Pump {
         Poll::Ready(())
     }
 
-    fn begin_attempt(&mut self) {
-        let now = self.gateway.clock.now();
-        match self.live.exchange.begin_attempt(now, &mut AllHealthy) {
-            Next::Ask(_) => {}
-            Next::End(ending) => return self.tell(ending),
-            Next::Committed => return,
+    /// Goes on with an answer that begins again, once the client took everything of the one that broke off: its record has to say so.
+    fn is_restarted(&mut self, cx: &mut Context<'_>) -> bool {
+        let Source::Restarting(future) = &mut self.source else { return false };
+        if !self.meter.is_flushed_or_wakes(cx) {
+            return false;
         }
-        let steps = Arc::new(Steps::default());
-        let (provider, call) = (Arc::clone(&self.errand.provider), Arc::clone(&self.errand.call));
-        let future = Box::pin(open::open(provider, call, Arc::clone(&steps)));
-        self.source = Source::Opening { future, steps, seen: 0 };
+        let Poll::Ready(begun) = future.as_mut().poll(cx) else { return false };
+        self.restarted(begun);
+        true
+    }
+
+    fn provider_name(&self) -> &str {
+        self.provider.as_deref().map_or("", |provider| &provider.name)
     }
 
     fn answered(&mut self, answer: Answer) {
@@ -293,11 +347,11 @@ impl Pump {
         let is_event_stream = text(&head.headers, "content-type").is_some_and(|kind| starts_with_ignoring_case(kind, value::EVENT_STREAM));
         let reading = Reading::of(head.status, is_event_stream, self.errand.expectation);
         self.provider_headers = Some(Box::new(head.headers));
-        self.source = Source::Answering { body, reading };
+        self.source = Source::Answering { body: Some(body), reading };
     }
 
     /// Takes what one read brought. All events of one packet are decided on at the same moment.
-    fn absorb(&mut self, data: Bytes) {
+    pub(super) fn absorb(&mut self, data: Bytes) {
         let now = self.gateway.clock.now();
         let Source::Answering { reading, .. } = &mut self.source else { return };
         match reading {
@@ -332,6 +386,15 @@ impl Pump {
             facts = EventFacts { for_gateway_only: true, ..EventFacts::of(EventKind::Other) };
         }
         let has_output = facts.has_output;
+        if let Some(recorder) = &mut self.cache_as {
+            recorder.answer.add(&event);
+        }
+        if has_output
+            && self.live.exchange.tally().attempts.last().is_some_and(|attempt| attempt.first_output.is_none())
+            && let Some(ticket) = &mut self.ticket
+        {
+            ticket.first_output(now);
+        }
         let verdict = self.live.exchange.event(&facts, now);
         match verdict {
             Verdict::Hold | Verdict::Forward | Verdict::Commit => self.pass(event, has_output, verdict, now),
@@ -358,7 +421,9 @@ impl Pump {
             return self.hold(event, has_output);
         }
         if verdict == Verdict::Commit {
+            self.ready.extend(self.notice.take());
             self.ready.append(&mut self.held);
+            self.committed();
         }
         self.ready.push_event(event, has_output);
         self.live.exchange.wrote(now);
@@ -395,17 +460,22 @@ impl Pump {
                 let facts = self.read_whole(&whole);
                 match self.live.exchange.whole_answer(&facts, now) {
                     Verdict::Fail(failure) => self.fail(failure),
-                    _ => self.ready.push(whole, u64::from(facts.has_output)),
+                    _ => {
+                        self.succeeded(Some(&whole), now);
+                        self.ready.push(whole, u64::from(facts.has_output));
+                    }
                 }
-                body.release(&self.gateway.tasks);
+                release(body, &self.gateway.tasks);
             }
             Reading::Whole(_) => self.fail(Failure::UpstreamCut),
             Reading::Refusal { status, body: text } => {
-                body.release(&self.gateway.tasks);
+                release(body, &self.gateway.tasks);
                 let refusal = reading::refusal(status, &text);
                 let failure = refusal.failure;
-                if failure == Failure::UpstreamCredentials && self.errand.provider.refused_credentials() {
-                    let provider = &self.errand.provider.name;
+                if failure == Failure::UpstreamCredentials
+                    && let Some(provider) = self.provider.as_deref().filter(|provider| provider.refused_credentials())
+                {
+                    let provider = &provider.name;
                     tracing::error!(%provider, status, "the provider refuses the gateway's key: every request to it will fail until api_key is changed");
                 }
                 self.detail.provider = Some(refusal);
@@ -415,7 +485,7 @@ impl Pump {
     }
 
     /// A body that is no event stream answers a request for one only when it is an error.
-    fn read_whole(&self, whole: &[u8]) -> EventFacts {
+    pub(super) fn read_whole(&self, whole: &[u8]) -> EventFacts {
         let mut facts = openai_chat::read_whole(whole);
         if self.errand.expectation.streamed && facts.failure.is_none() {
             facts.failure = Some(Failure::UpstreamMalformed);
@@ -433,13 +503,18 @@ impl Pump {
 
     /// The answer is complete: what is held goes out, the end marker where it is missing, and the connection goes back.
     fn finish(&mut self, write_sentinel: bool) {
+        let now = self.gateway.clock.now();
         match self.assembler.take() {
             Some(assembler) => {
                 let outputs = self.live.exchange.tally().events.output;
                 self.held.clear();
-                self.ready.push(assembler.finish(), outputs);
+                let answer = assembler.finish();
+                self.succeeded(Some(&answer), now);
+                self.ready.push(answer, outputs);
             }
             None => {
+                self.succeeded(None, now);
+                self.ready.extend(self.notice.take());
                 self.ready.append(&mut self.held);
                 if write_sentinel {
                     self.ready.push(openai_chat::done_event(), 0);
@@ -447,40 +522,21 @@ impl Pump {
             }
         }
         if let Source::Answering { body, .. } = std::mem::replace(&mut self.source, Source::Rest) {
-            body.release(&self.gateway.tasks);
+            release(body, &self.gateway.tasks);
         }
     }
 
-    /// The attempt failed. Dropping its source cancels it; what was held of it is forgotten.
-    fn fail(&mut self, failure: Failure) {
-        let now = self.gateway.clock.now();
-        self.source = Source::Rest;
-        self.held.clear();
-        if self.assembler.is_some() {
-            self.assembler = Some(Box::default());
+    /// The attempt's answer is complete. `whole` is all of it, where that is at hand.
+    fn succeeded(&mut self, whole: Option<&Bytes>, now: Moment) {
+        self.errand.prospects = None;
+        if let Some(ticket) = self.ticket.take() {
+            ticket.succeeded(now);
         }
-        match self.live.exchange.failed(failure, self.detail.retry_after, now, &mut AllHealthy) {
-            AfterFailure::TryNext => {}
-            AfterFailure::Wait => self.source = Source::Waiting,
-            AfterFailure::End(ending) => self.tell(ending),
-        }
-    }
-
-    /// The stream is over: where the head is out, its failure is told in-band.
-    fn tell(&mut self, ending: Ending) {
-        let failure = ending.failure.unwrap_or(Failure::Internal);
-        if ending.head == Head::Sent && self.mode != DeliveryMode::Buffered {
-            let event = crate::deliver::refuse::in_band(self, failure, ending.is_partial());
-            self.ready.push(event, 0);
-        }
-    }
-
-    /// The answer's rate was measured: what was held goes out, or another target takes over.
-    fn judge_rate(&mut self, now: Moment) {
-        match self.live.exchange.judge_rate(0, now) {
-            Verdict::Commit => self.ready.append(&mut self.held),
-            Verdict::Fail(failure) => self.fail(failure),
-            Verdict::Hold | Verdict::Swallow | Verdict::Forward | Verdict::Finish { .. } => {}
+        if let Some(Recorder { key, answer }) = self.cache_as.take() {
+            let answer = whole.cloned().unwrap_or_else(|| answer.finish());
+            if openai_chat::may_serve_again(&answer) {
+                self.gateway.cache.put(key, answer, now);
+            }
         }
     }
 
@@ -490,6 +546,12 @@ impl Pump {
             DeliveryMode::Buffered => Bytes::from_static(b"\n"),
             DeliveryMode::Stream | DeliveryMode::Coherent => Bytes::from_static(KEEPALIVE),
         }
+    }
+}
+
+fn release(body: Option<Body>, tasks: &Tasks) {
+    if let Some(body) = body {
+        body.release(tasks);
     }
 }
 

@@ -78,6 +78,12 @@ impl Events {
         Ok(event.map(|event| self.read(event)))
     }
 
+    /// Bytes of text that the answer has shown so far.
+    #[must_use]
+    pub fn output_bytes(&self) -> u64 {
+        self.reader.output_bytes()
+    }
+
     /// The event that the body's end left unfinished.
     pub fn last(&mut self) -> Option<(RawEvent, EventFacts)> {
         let event = self.scanner.finish()?;
