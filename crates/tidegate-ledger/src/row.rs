@@ -1,37 +1,25 @@
 //! A record as it stands in its row.
 
+mod json;
+
+use std::cell::RefCell;
+
 use tidegate_core::event::EventCounts;
 use tidegate_core::record::{Delivered, StreamRecord};
 
-/// A record's text: its serialisation without the members that are null, which are half of an open stream's.
-pub(crate) fn text(record: &StreamRecord) -> String {
-    // A record holds numbers, text and lists, so this cannot fail; were it wrong, an empty object still leaves a row with the stream's id.
-    without_nulls(&serde_json::to_string(record).unwrap_or_else(|_| "{}".to_owned()))
+thread_local! {
+    /// Where a text is written before its length is known.
+    static DRAFT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Inside a text value a quote stands behind a backslash, and names have none: so any other `":null` is the end of a member that is null.
-fn without_nulls(json: &str) -> String {
-    const NULL: &str = "\":null";
-    let mut kept = String::with_capacity(json.len());
-    let mut rest = json;
-    while let Some(at) = rest.find(NULL) {
-        let (before, after) = (&rest[..at], &rest[at + NULL.len()..]);
-        rest = after;
-        if before.ends_with('\\') {
-            kept.push_str(before);
-            kept.push_str(NULL);
-            continue;
-        }
-        kept.push_str(&before[..before.rfind('"').unwrap_or(at)]);
-        // One of the commas beside the member goes with it.
-        match after.strip_prefix(',') {
-            Some(next) => rest = next,
-            None if kept.ends_with(',') => drop(kept.pop()),
-            None => {}
-        }
-    }
-    kept.push_str(rest);
-    kept
+/// A record's text: its serialisation without the members that are null, which are half of an open stream's.
+pub(crate) fn text(record: &StreamRecord) -> String {
+    DRAFT.with_borrow_mut(|draft| {
+        draft.clear();
+        let written = json::write(draft, record).ok().and_then(|()| str::from_utf8(draft).ok());
+        // A record holds numbers, text and lists, so this cannot fail; were it wrong, an empty object still leaves a row with the stream's id.
+        written.unwrap_or("{}").to_owned()
+    })
 }
 
 /// Reads the columns `id, record`, whatever version wrote them.
