@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use secrecy::SecretString;
+use tidegate_ledger::LedgerError;
 use tidegate_ledger::outbox::{Message, Outbox, OutboxError};
 use tokio::sync::Notify;
 use url::Url;
@@ -167,7 +168,7 @@ impl Notifier {
             Ok(Some(due)) => Duration::from_millis(due - now).min(LOOK_EVERY),
             Ok(None) => LOOK_EVERY,
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the outbox cannot be read; webhooks wait");
+                tell_unreadable(&error);
                 LOOK_EVERY
             }
         }
@@ -183,6 +184,10 @@ fn checked(settings: Settings) -> Result<Settings, BadWebhookUrl> {
         address::check_url(url.as_str(), settings.allow_private)?;
     }
     Ok(settings)
+}
+
+fn tell_unreadable(error: &LedgerError) {
+    tracing::warn!(error = error as &dyn std::error::Error, "the outbox cannot be read; webhooks wait");
 }
 
 impl Shared {
@@ -205,9 +210,12 @@ impl Shared {
             return None;
         }
         match self.outbox.due(self.clock.unix_millis(), busy).await {
-            Ok(message) => message.map(|message| (Turn::of(self, &message.host), message)).map(|(turn, message)| (message, turn)),
+            Ok(message) => message.map(|message| {
+                let turn = Turn::of(self, &message.host);
+                (message, turn)
+            }),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the outbox cannot be read; webhooks wait");
+                tell_unreadable(&error);
                 None
             }
         }

@@ -33,8 +33,6 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SendError {
     #[error(transparent)]
-    Forbidden(#[from] BadWebhookUrl),
-    #[error(transparent)]
     Unreachable(#[from] Unreachable),
     #[error("no connection: {0}")]
     Connect(#[from] io::Error),
@@ -47,7 +45,7 @@ pub(super) enum SendError {
 impl SendError {
     pub(super) fn outcome(&self) -> Outcome {
         match self {
-            Self::Forbidden(_) | Self::Unreachable(Unreachable::Forbidden(_)) => Outcome::Forbidden,
+            Self::Unreachable(Unreachable::Forbidden(_)) => Outcome::Forbidden,
             _ => Outcome::NoAnswer,
         }
     }
@@ -75,7 +73,7 @@ impl Sender {
     ) -> Result<Outcome, SendError> {
         let attempt = async {
             // What was allowed when the message was added may not be any longer.
-            let url = address::check_url(&message.url, allow_private)?;
+            let url = address::check_url(&message.url, allow_private).map_err(Unreachable::from)?;
             let head = head(&url, message, secret, now_unix_ms / 1000);
             let mut io = self.connect(&url, allow_private).await?;
             h1::send(&mut io, Bytes::from(head), Bytes::from(message.body.clone())).await?;
@@ -97,7 +95,7 @@ impl Sender {
             Some(Host::Ipv4(address)) => ServerName::from(std::net::IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => ServerName::from(std::net::IpAddr::V6(address)),
             Some(Host::Domain(name)) => ServerName::try_from(name.to_owned()).map_err(io::Error::other)?,
-            None => return Err(BadWebhookUrl::from(url::ParseError::EmptyHost).into()),
+            None => return Err(Unreachable::from(BadWebhookUrl::from(url::ParseError::EmptyHost)).into()),
         };
         let session = tokio_rustls::TlsConnector::from(self.tls().await?).connect(name, tcp).await?;
         Ok(Io::Tls(Box::new(session)))
