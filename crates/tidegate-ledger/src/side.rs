@@ -25,7 +25,7 @@ impl Side {
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LedgerError> {
         let conn = Arc::clone(&self.conn);
-        // Every piece of work is one statement, so a panic cannot have left a transaction open.
+        // No work opens a transaction of its own, so a panic cannot have left one open.
         let done = tokio::task::spawn_blocking(move || work(&conn.lock().unwrap_or_else(PoisonError::into_inner))).await;
         // Not done only when the runtime ends.
         Ok(done.map_err(|_| LedgerError::Unavailable)??)
