@@ -19,3 +19,5 @@ pub mod deliver;
 pub mod record;
 pub mod relay;
 pub mod route;
+
+pub mod notify;

@@ -30,6 +30,10 @@ mod reader;
 mod row;
 mod store;
 
+pub mod outbox;
+mod results;
+mod side;
+
 #[cfg(test)]
 mod testing;
 
@@ -38,4 +42,6 @@ pub use error::LedgerError;
 pub use key_table::{KeyInfo, KeyTable};
 pub use keys::{Key, Keys, NewKey};
 pub use ledger::{Durability, Ledger, LedgerSettings, Opened, Opening};
+pub use outbox::Outbox;
 pub use reader::{Cursor, Filter, Reader, StatusFilter};
+pub use results::Results;
