@@ -7,3 +7,4 @@ pub mod h2;
 pub mod io;
 pub mod open;
 pub mod provider;
+pub mod pushback;
