@@ -1,5 +1,6 @@
 //! Attempted: one provider request until its first output.
 
+pub mod alarm;
 pub mod connect;
 pub mod framing;
 pub mod h1;

@@ -101,6 +101,9 @@ pub async fn open(provider: Arc<Provider>, call: Arc<Call>, steps: Arc<Steps>) -
         Some(place) => over_h2(&provider, place, &call, &steps).await?,
         None => over_any(&provider, &call, &steps).await?,
     };
+    if (200..300).contains(&head.status) {
+        provider.accepted_credentials();
+    }
     Ok(Answer { head, body: Body { wire, provider, _slot: slot } })
 }
 
