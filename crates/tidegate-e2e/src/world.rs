@@ -1,6 +1,7 @@
 //! A gateway between a client and a scripted provider.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -156,6 +157,14 @@ impl WorldBuilder {
     pub fn more(mut self, sections: &str) -> Self {
         self.more += sections;
         self
+    }
+
+    /// A model of this name at a provider of the test's own.
+    #[must_use]
+    pub fn provider_at(self, model: &str, addr: SocketAddr) -> Self {
+        self.more(&format!(
+            "[providers.{model}]\nkind = \"openai\"\nbase_url = \"http://{addr}/v1\"\n[models.{model}]\nroutes = [{{ provider = \"{model}\" }}]\n"
+        ))
     }
 
     /// A variable of the gateway's environment.

@@ -2,6 +2,7 @@
 
 mod control;
 
+mod client_http;
 mod config;
 mod keys;
 mod limits;
@@ -10,6 +11,7 @@ mod after_output;
 mod before_output;
 mod delivery;
 mod keepalive;
+mod provider_http;
 mod relay;
 
 mod disconnect;

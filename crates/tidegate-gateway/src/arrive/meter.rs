@@ -260,7 +260,7 @@ impl MeteredIo {
 
     /// The HTTP library ends a connection without a word when a head does not come; a client deserves its status.
     fn say_request_timeout(&mut self) {
-        let told = socket2::SockRef::from(&self.tcp).send(crate::deliver::refuse::REQUEST_TIMEOUT).is_ok();
+        let told = socket2::SockRef::from(&self.tcp).send(&crate::deliver::refuse::request_timeout()).is_ok();
         tracing::debug!(told, "a request's head did not arrive in time");
     }
 

@@ -90,6 +90,9 @@ pub async fn open(provider: Arc<Provider>, call: Arc<Call>, steps: Arc<Steps>) -
         Some(place) => over_h2(&provider, place, &call, &steps).await?,
         None => over_any(&provider, &call, &steps).await?,
     };
+    if (200..300).contains(&head.status) {
+        provider.accepted_credentials();
+    }
     Ok(Answer { head, body: Body { wire, provider, _slot: slot } })
 }
 
@@ -112,19 +115,23 @@ async fn over_any(provider: &Provider, call: &Call, steps: &Steps) -> Result<(An
 
 async fn over_h1(provider: &Provider, mut io: Io, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), H1Error> {
     steps.reach(Phase::Connected);
-    let sent = h1::send(&mut io, request_head(provider, call), call.body.clone()).await;
+    let mut rest = BytesMut::new();
+    let sent = h1::send(&mut io, request_head(provider, call), call.body.clone(), &mut rest).await;
+    let is_whole = matches!(sent, Ok(None));
     if sent.is_ok() {
         steps.reach(Phase::Sent);
     }
-    // A provider may refuse a request before it has read it whole: its answer says more than the broken write.
-    let mut rest = BytesMut::new();
-    let head = match (h1::read_head(&mut io, &mut rest).await, sent) {
-        (Ok(head), _) => head,
-        (Err(H1Error::ClosedBeforeAnswer), _) => return Err(H1Error::ClosedBeforeAnswer),
-        (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
+    let head = match sent {
+        Ok(Some(refusal)) => refusal,
+        Ok(None) => h1::read_head(&mut io, &mut rest).await?,
+        // Who hangs up on a request may have said why before: that tells more than the broken write.
+        Err(broken) => match h1::read_head(&mut io, &mut rest).await {
+            Err(H1Error::ClosedBeforeAnswer) => return Err(H1Error::ClosedBeforeAnswer),
+            said => said.map_err(|_| broken)?,
+        },
     };
     let body = H1Body::new(io, &head, rest)?;
-    Ok((head, Wire::H1(Box::new(body))))
+    Ok((head, Wire::H1(Box::new(if is_whole { body } else { body.closing() }))))
 }
 
 async fn over_h2(provider: &Provider, place: Place, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), OpenError> {

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -12,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use url::Url;
 
+use super::alarm::Alarm;
 use super::connect::{self, Destination};
 use super::h2::H2Connections;
 use super::io::Io;
@@ -32,8 +32,8 @@ pub struct Provider {
     resting: Box<[Mutex<Vec<Resting>>]>,
     pub(super) http2: H2Connections,
     tls: OnceLock<Result<Arc<rustls::ClientConfig>, String>>,
-    /// The provider refused our key and the operator was told.
-    told_credentials: AtomicBool,
+    /// The provider refuses our key.
+    refuses_credentials: Alarm,
 }
 
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Provider {
             resting: (0..worker::MAX_WORKERS).map(|_| Mutex::default()).collect(),
             http2: H2Connections::default(),
             tls: OnceLock::new(),
-            told_credentials: AtomicBool::new(false),
+            refuses_credentials: Alarm::default(),
             settings: settings.clone(),
         })
     }
@@ -189,9 +189,14 @@ impl Provider {
         made.clone().map_err(io::Error::other)
     }
 
-    /// Notes that the provider refused our key. True for the first time, when the operator has to be told.
+    /// Notes that the provider refused our key. True where the operator has to be told: see [`Alarm::raise`].
     pub fn refused_credentials(&self) -> bool {
-        !self.told_credentials.swap(true, Ordering::Relaxed)
+        self.refuses_credentials.raise(Instant::now())
+    }
+
+    /// Notes that the provider accepted our key.
+    pub fn accepted_credentials(&self) {
+        self.refuses_credentials.clear();
     }
 }
 

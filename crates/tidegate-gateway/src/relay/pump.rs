@@ -31,6 +31,7 @@ use super::reading::{self, Events, Expectation, Reading};
 use crate::arrive::meter::Meter;
 use crate::attempt::open::{Answer, Body, OpenError, Steps};
 use crate::attempt::provider::Provider;
+use crate::attempt::pushback::pushback;
 use crate::deliver::background::Job;
 use crate::gateway::Gateway;
 use crate::record::live::Live;
@@ -343,7 +344,7 @@ impl Pump {
             attempt.http_status = Some(head.status);
             attempt.upstream_request_id = text(&head.headers, header::REQUEST_ID).map(|id| bounded(id, 128).into());
         }
-        self.detail.retry_after = retry_after(&head.headers);
+        self.detail.retry_after = pushback(&head.headers, self.gateway.clock.unix_millis());
         let is_event_stream = text(&head.headers, "content-type").is_some_and(|kind| starts_with_ignoring_case(kind, value::EVENT_STREAM));
         let reading = Reading::of(head.status, is_event_stream, self.errand.expectation);
         self.provider_headers = Some(Box::new(head.headers));
@@ -566,12 +567,4 @@ fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
 /// At most `most` characters, none of them a control character.
 fn bounded(text: &str, most: usize) -> String {
     text.chars().filter(|character| !character.is_control()).take(most).collect()
-}
-
-/// The provider's pushback: `retry-after-ms` before `retry-after`, seconds only, an hour at most.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    const LONGEST: Duration = Duration::from_secs(3600);
-    let millis = text(headers, header::RETRY_AFTER_MS).and_then(|value| value.trim().parse().ok()).map(Duration::from_millis);
-    let seconds = || text(headers, "retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
-    millis.or_else(seconds).map(|wait| wait.min(LONGEST))
 }
