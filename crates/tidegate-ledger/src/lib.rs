@@ -30,6 +30,8 @@ mod reader;
 mod row;
 mod store;
 
+pub mod spend;
+
 pub mod outbox;
 mod results;
 mod side;
