@@ -32,6 +32,7 @@ pub struct WorldBuilder {
     server: String,
     provider: String,
     model: String,
+    recovery: String,
     more: String,
     environment: Vec<(String, String)>,
     keys: bool,
@@ -47,7 +48,8 @@ impl World {
         Self::of(scenario).start().await
     }
 
-    /// The same, to be changed before it starts.
+    /// The same, to be changed before it starts. Each request is attempted once and no breaker opens, so that one attempt can be looked at;
+    /// [`WorldBuilder::recovers`] changes that.
     #[must_use]
     pub fn of(scenario: &str) -> WorldBuilder {
         WorldBuilder {
@@ -55,6 +57,7 @@ impl World {
             server: String::new(),
             provider: String::new(),
             model: String::new(),
+            recovery: "[retry]\nattempts = 1\n[breaker]\nfailures = 1000000\n".to_owned(),
             more: String::new(),
             environment: Vec::new(),
             keys: false,
@@ -152,6 +155,13 @@ impl WorldBuilder {
         self
     }
 
+    /// With the product's retries and breakers, changed by `sections`.
+    #[must_use]
+    pub fn recovers(mut self, sections: &str) -> Self {
+        sections.clone_into(&mut self.recovery);
+        self
+    }
+
     /// Whole sections.
     #[must_use]
     pub fn more(mut self, sections: &str) -> Self {
@@ -209,7 +219,7 @@ impl WorldBuilder {
         let mut text = String::new();
         writeln!(text, "[server]\nlisten = \"127.0.0.1:0\"\n{}", self.server)?;
         writeln!(text, "[providers.mock]\nkind = \"openai\"\nbase_url = \"{provider}\"\napi_key = \"{PROVIDER_KEY}\"\n{}", self.provider)?;
-        writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}", self.model, self.more)?;
+        writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}{}", self.model, self.recovery, self.more)?;
         Ok(text)
     }
 }

@@ -13,7 +13,9 @@ use tidegate_ledger::{KeyTable, Ledger};
 use crate::admit::permit::Permits;
 use crate::attempt::provider::{self, BadProvider, Provider};
 use crate::clock::Clock;
+use crate::deliver::background::Background;
 use crate::drain::Drain;
+use crate::notify::BadWebhookUrl;
 use crate::record::metrics::Metrics;
 use crate::route::cache::Cache;
 use crate::route::standing::Standings;
@@ -40,8 +42,21 @@ pub struct Gateway {
     pub standings: Standings,
     /// Answers that may serve again.
     pub cache: Cache,
+    /// Where background answers are kept, and who tells their callers.
+    pub background: Background,
     retry_budget: Mutex<RetryBudget>,
     setup: ArcSwap<Setup>,
+}
+
+/// Settings that are valid by themselves and cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadSettings {
+    /// A provider.
+    #[error(transparent)]
+    Provider(#[from] BadProvider),
+    /// The address for webhooks.
+    #[error("notify.url: {0}")]
+    Webhook(#[from] BadWebhookUrl),
 }
 
 /// One configuration and its providers. A stream keeps the setup that it began with.
@@ -65,23 +80,26 @@ impl Setup {
 }
 
 impl Gateway {
-    /// A gateway with these settings, ready to serve.
+    /// A gateway with these settings, ready to serve. Call it on the runtime of the main thread: webhooks are sent from there.
     ///
     /// # Errors
     ///
-    /// [`BadProvider`] where a provider cannot be used as configured.
-    pub fn new(config: Config, ledger: Ledger, keys: Arc<ArcSwap<KeyTable>>) -> Result<Self, BadProvider> {
+    /// [`BadSettings`] where a provider or the address for webhooks cannot be used as configured.
+    pub fn new(config: Config, ledger: Ledger, keys: Arc<ArcSwap<KeyTable>>, background: Background) -> Result<Self, BadSettings> {
         let setup = Setup::new(config, &BTreeMap::new())?;
+        let (clock, tasks, drain) = (Clock::start(), Tasks::default(), Drain::default());
+        background.configure(&setup.config.notify, clock, &tasks, &drain)?;
         Ok(Self {
-            clock: Clock::start(),
-            tasks: Tasks::default(),
-            drain: Drain::default(),
+            clock,
+            tasks,
+            drain,
             metrics: Metrics::default(),
             ledger,
             keys,
             permits: Permits::default(),
             standings: Standings::default(),
             cache: Cache::default(),
+            background,
             retry_budget: Mutex::new(RetryBudget::new(setup.config.budget)),
             setup: ArcSwap::from_pointee(setup),
         })
@@ -97,9 +115,10 @@ impl Gateway {
     ///
     /// # Errors
     ///
-    /// [`BadProvider`]; the old settings stay in force.
-    pub fn reload(&self, config: Config) -> Result<(), BadProvider> {
+    /// [`BadSettings`]; the old settings stay in force.
+    pub fn reload(&self, config: Config) -> Result<(), BadSettings> {
         let setup = Setup::new(config, &self.setup().providers)?;
+        self.background.configure(&setup.config.notify, self.clock, &self.tasks, &self.drain)?;
         self.standings.set_policy(setup.config.breaker);
         self.retry_budget().set_policy(setup.config.budget);
         self.setup.store(Arc::new(setup));

@@ -16,7 +16,7 @@ use tidegate_core::delivery::RestartConsent;
 use tidegate_core::exchange::Exchange;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::StreamId;
-use tidegate_core::limits::{DeliveryMode, Limits, RateGuard, TimeoutProfile};
+use tidegate_core::limits::{DeliveryMode, Limits, TimeoutProfile};
 use tidegate_ledger::Opening;
 use tidegate_wire::openai_chat::ChatRequest;
 
@@ -76,11 +76,8 @@ async fn serve_stream(gateway: &Arc<Gateway>, meter: &Arc<Meter>, request: Reque
     let caller = auth::caller(&head.headers, &gateway.keys.load())?;
     let wishes =
         Wishes::of(&head.headers).map_err(|(failure, message)| Refusal { failure, message: Some(message.to_owned()), param: None })?;
-    if let Some(notifier) = &gateway.notifier {
-        notifier
-            .address(wishes.notify_url.as_deref())
-            .map_err(|bad| Refusal { failure: Failure::InvalidRequest, message: Some(bad.to_string()), param: None })?;
-    }
+    let bad_address = |message| Refusal { failure: Failure::InvalidRequest, message: Some(message), param: None };
+    gateway.background.check_address(wishes.notify_url.as_deref()).map_err(bad_address)?;
 
     // Admitted: one permit, held until the record is handed over.
     if gateway.drain.stage() != Stage::Serving {
@@ -148,7 +145,15 @@ impl Terms {
     pub fn in_background(order: &Order, model: &Model, from: Option<StreamId>) -> Self {
         let own = order.setup.config.notify.deadline;
         let arrived = if from.is_some() { Moment::FAR } else { order.arrived };
-        Self { mode: DeliveryMode::Buffered, streams: true, time: Some(own), in_background: true, arrived, from, ..Self::of(&order.chat, &order.wishes, model, order.arrived) }
+        Self {
+            mode: DeliveryMode::Buffered,
+            streams: true,
+            time: Some(own),
+            in_background: true,
+            arrived,
+            from,
+            ..Self::of(&order.chat, &order.wishes, model, order.arrived)
+        }
     }
 }
 
@@ -166,8 +171,7 @@ impl Begun {
     #[must_use]
     pub fn into_pump(self, gateway: Arc<Gateway>, meter: Arc<Meter>, on_malformed: OnMalformed) -> Pump {
         let chat = &self.prospects.order.chat;
-        let expectation =
-            Expectation { streamed: self.prospects.streams, choices: chat.choices(), client_wants_usage: chat.wants_usage() };
+        let expectation = Expectation { streamed: self.prospects.streams, choices: chat.choices(), client_wants_usage: chat.wants_usage() };
         Pump::new(self.live, gateway, meter, Errand { prospects: Some(self.prospects), expectation, on_malformed })
     }
 }
@@ -185,7 +189,7 @@ pub async fn begin(gateway: &Arc<Gateway>, order: &Arc<Order>, permit: Arc<Permi
     let (setup, chat, wishes) = (&order.setup, &order.chat, &order.wishes);
     let model = route::find(setup, chat.model())?;
     let Routed { plan, places, limits } = route::plan(gateway, setup, model, chat, &order.caller, terms.in_background)?;
-    let limits = limits_of(&limits, order, model, &terms);
+    let limits = limits_of(&limits, order, &terms);
     let identity = Identity {
         id: gateway.new_stream_id(),
         request_id: gateway.new_request_id(),
@@ -245,15 +249,13 @@ pub fn restart(
 }
 
 /// The model's limits, bounded by the caller's deadline and fitted to the client's patience.
-fn limits_of(base: &Limits, order: &Order, model: &Model, terms: &Terms) -> Limits {
+fn limits_of(base: &Limits, order: &Order, terms: &Terms) -> Limits {
     let policy = order.setup.config.deadline.policy;
     let total = terms.time.unwrap_or_else(|| policy.time_for(order.wishes.deadline, base.profile.total));
     Limits {
         profile: TimeoutProfile { total, ..base.profile },
         keepalive: order.wishes.keepalive(base.keepalive),
         head_after: order.wishes.head_after(base.head_after),
-        least: policy.least,
-        rate_guard: model.slow.map(|slow| RateGuard { bytes_per_second: slow.chars_per_second.get(), window: slow.window }),
         ..*base
     }
 }

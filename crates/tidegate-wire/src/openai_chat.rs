@@ -20,7 +20,7 @@ mod provider_error;
 pub use assemble::Assembler;
 pub use chunk::ChatReader;
 pub use error::{AttemptSummary, ErrorContext, done_event, error_body, error_event};
-pub use local::{Notice, acknowledgement, marked, notice, replay, restart_event, text_answer};
+pub use local::{Notice, acknowledgement, marked, may_serve_again, notice, replay, restart_event, text_answer};
 pub use models::models_body;
 pub use provider_error::{ProviderError, read_error, read_event as read_error_event};
 pub use request::{ChatRequest, RequestFault};

@@ -55,7 +55,9 @@ impl Wishes {
             head_patience: seconds(headers, header::STAINLESS_TIMEOUT),
             read_patience: seconds(headers, header::STAINLESS_READ_TIMEOUT),
             deadline: deadline::of(headers)?,
-            retry_count: text(headers, header::STAINLESS_RETRY_COUNT).and_then(|count| count.trim().parse().ok()).filter(|count| *count > 0),
+            retry_count: text(headers, header::STAINLESS_RETRY_COUNT)
+                .and_then(|count| count.trim().parse().ok())
+                .filter(|count| *count > 0),
             background: headers.get(header::DELIVERY).is_some_and(|value| value == value::BACKGROUND) || prefers_async(headers),
             notify_url: text(headers, header::NOTIFY_URL).map(str::to_owned),
             allows_restart: switch(headers, header::RESTART, value::ALLOW, "X-Tidegate-Restart has to be allow")?,

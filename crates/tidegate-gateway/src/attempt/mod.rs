@@ -1,10 +1,7 @@
 //! Attempted: one provider request until its first output.
 
-<<<<<<< HEAD
-pub mod call;
-=======
 pub mod alarm;
->>>>>>> wt-find
+pub mod call;
 pub mod connect;
 pub mod framing;
 pub mod h1;

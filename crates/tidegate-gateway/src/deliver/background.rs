@@ -1,28 +1,103 @@
 //! Answers that are made without a client: asked for in the background, or handed over when a degradation chain is used up.
 
 use std::future::poll_fn;
+use std::path::Path;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode, header as http_header};
+use tidegate_core::failure::Failure;
 use tidegate_core::id::StreamId;
 use tidegate_core::record::{Delivered, Status};
-use tidegate_core::failure::Failure;
-use tidegate_ledger::outbox::OutboxError;
+use tidegate_ledger::outbox::{DEFAULT_CAPACITY, Outbox, OutboxError};
+use tidegate_ledger::{LedgerError, Results};
 use tidegate_wire::names::{header, path, value};
 use tidegate_wire::openai_chat;
-use url::Url;
 
 use super::answer::{AnswerBody, Response};
 use crate::admit::permit::Permit;
 use crate::arrive::meter::Meter;
-use crate::drain::Stage;
+use crate::clock::Clock;
+use crate::drain::{Drain, Stage};
 use crate::gateway::Gateway;
-use crate::notify::Notification;
+use crate::notify::{BadWebhookUrl, Notification, Notifier, Settings};
 use crate::record::live::Receipt;
 use crate::relay::prospects::Order;
 use crate::relay::pump::{Pump, Step};
 use crate::serve::{self, Terms};
+use crate::tasks::Tasks;
+
+/// Where background answers are kept, and who tells their callers.
+#[derive(Debug)]
+pub struct Background {
+    results: Results,
+    outbox: Outbox,
+    /// `None` without a secret: answers are polled then.
+    notifier: ArcSwapOption<Notifier>,
+}
+
+impl Background {
+    /// Opens both in the ledger's file. Blocks for some milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// As the ledger itself.
+    pub fn open(ledger: &Path) -> Result<Self, LedgerError> {
+        let outbox = Outbox::open(ledger, DEFAULT_CAPACITY)?;
+        Ok(Self { results: Results::open(ledger)?, outbox, notifier: ArcSwapOption::empty() })
+    }
+
+    /// Puts settings in force. The first that have a secret start the sending.
+    ///
+    /// # Errors
+    ///
+    /// Where the default address may not be used; the old settings stay in force.
+    pub fn configure(&self, notify: &tidegate_config::Notify, clock: Clock, tasks: &Tasks, drain: &Drain) -> Result<(), BadWebhookUrl> {
+        let Some(secret) = notify.secret.clone() else { return Ok(()) };
+        let settings = Settings { secret, allow_private: notify.allow_private, default_url: notify.url.clone() };
+        if let Some(notifier) = &*self.notifier.load() {
+            return notifier.reload(settings);
+        }
+        let notifier = Notifier::new(settings, self.outbox.clone(), clock, tasks.clone())?;
+        let mut stage = drain.watch();
+        let drained = async move {
+            // An error means that the gateway is no more, which is as good a reason.
+            let _gone = stage.wait_for(|stage| *stage != Stage::Serving).await;
+        };
+        tasks.spawn(notifier.clone().run(drained));
+        self.notifier.store(Some(Arc::new(notifier)));
+        Ok(())
+    }
+
+    /// Judges the address that a request asks to be told at.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, for the client.
+    pub fn check_address(&self, asked: Option<&str>) -> Result<(), String> {
+        match (asked, &*self.notifier.load()) {
+            (None, _) => Ok(()),
+            (Some(_), None) => {
+                Err("X-Tidegate-Notify-Url: this gateway sends no webhooks (its operator has to set notify.secret)".to_owned())
+            }
+            (Some(asked), Some(notifier)) => notifier.address(Some(asked)).map(drop).map_err(|bad| bad.to_string()),
+        }
+    }
+
+    /// The answer of a background stream, where it is kept.
+    ///
+    /// # Errors
+    ///
+    /// When the ledger cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only reads.
+    pub async fn result(&self, id: StreamId) -> Result<Option<Bytes>, LedgerError> {
+        self.results.get(id).await
+    }
+}
 
 /// An answer that is being made.
 #[derive(Debug, Clone, Copy)]
@@ -124,15 +199,14 @@ async fn make(gateway: Arc<Gateway>, mut pump: Box<Pump>, meter: Arc<Meter>, ord
 async fn keep(gateway: &Gateway, id: StreamId, result: Bytes, order: &Order) {
     let retention = u64::try_from(order.setup.config.notify.retention.as_millis()).unwrap_or(u64::MAX);
     let expires = gateway.clock.unix_millis().saturating_add(retention);
-    if let Err(error) = gateway.results.put(id, expires, result).await {
+    if let Err(error) = gateway.background.results.put(id, expires, result).await {
         tracing::error!(stream = %id, %error, "a background answer cannot be kept");
     }
 }
 
 async fn tell(gateway: &Gateway, order: &Order, notification: Notification) {
-    let Some(notifier) = &gateway.notifier else { return };
-    let address: Option<Url> = notifier.address(order.wishes.notify_url.as_deref()).ok().flatten();
-    let Some(url) = address else { return };
+    let Some(notifier) = gateway.background.notifier.load_full() else { return };
+    let Some(url) = notifier.address(order.wishes.notify_url.as_deref()).ok().flatten() else { return };
     match notifier.post(&url, &notification).await {
         Ok(()) => {}
         Err(error @ (OutboxError::Full(_) | OutboxError::Ledger(_))) => {

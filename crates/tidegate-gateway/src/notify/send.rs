@@ -76,8 +76,12 @@ impl Sender {
             let url = address::check_url(&message.url, allow_private).map_err(Unreachable::from)?;
             let head = head(&url, message, secret, now_unix_ms / 1000);
             let mut io = self.connect(&url, allow_private).await?;
-            h1::send(&mut io, Bytes::from(head), Bytes::from(message.body.clone())).await?;
-            let answer = h1::read_head(&mut io, &mut BytesMut::new()).await?;
+            let mut rest = BytesMut::new();
+            let early = h1::send(&mut io, Bytes::from(head), Bytes::from(message.body.clone()), &mut rest).await?;
+            let answer = match early {
+                Some(answer) => answer,
+                None => h1::read_head(&mut io, &mut rest).await?,
+            };
             Ok((io, answer))
         };
         let (io, answer) = tokio::time::timeout(WITHIN, attempt).await.map_err(|_| SendError::TimedOut).flatten()?;

@@ -65,7 +65,8 @@ impl Pump {
                 self.live.exchange.limit_attempt(place.profile, place.pool_wait, place.send_body, now);
                 let is_degraded = place.is_degraded;
                 let steps = Arc::new(Steps::default());
-                self.source = Source::Opening { future: Box::pin(open::open(Arc::clone(&provider), call, Arc::clone(&steps))), steps, seen: 0 };
+                self.source =
+                    Source::Opening { future: Box::pin(open::open(Arc::clone(&provider), call, Arc::clone(&steps))), steps, seen: 0 };
                 self.provider = Some(provider);
                 self.cache_as = key.filter(|_| !is_degraded).map(Recorder::new);
                 if is_degraded {

@@ -54,7 +54,10 @@ pub fn plan(
     in_background: bool,
 ) -> Result<Routed, Failure> {
     let mut planner = Planner { gateway, setup, chat, caller, places: Vec::new() };
-    let mut plan = RoutePlan::with_policy(setup.config.retry, planner.leg(&Asked { model, name: chat.model(), max_tokens: None, is_degraded: false })?);
+    let mut plan = RoutePlan::with_policy(
+        setup.config.retry,
+        planner.leg(&Asked { model, name: chat.model(), max_tokens: None, is_degraded: false })?,
+    );
     let limits = planner.limits(model)?;
     // Whoever fetches a background answer has time: the chain's answers of the gateway's own are for those who wait.
     for step in model.degrade.iter().filter(|step| !in_background || matches!(step, Degrade::Model { .. })) {
@@ -131,7 +134,8 @@ impl Planner<'_> {
             return candidates;
         }
         let now = self.gateway.clock.now();
-        let judged = candidates.iter().map(|(route, place)| Candidate { weight: route.weight.unwrap_or(1), load: place.standing.load(now) });
+        let judged =
+            candidates.iter().map(|(route, place)| Candidate { weight: route.weight.unwrap_or(1), load: place.standing.load(now) });
         let order = order(balance, &judged.collect::<Vec<_>>(), &mut rand::random::<f64>);
         let mut candidates: Vec<_> = candidates.into_iter().map(Some).collect();
         order.filter_map(|index| candidates.get_mut(index).and_then(Option::take)).collect()

@@ -48,6 +48,15 @@ pub fn marked(answer: &[u8], mark: &str) -> Bytes {
     }
 }
 
+/// Whether a whole answer is one that may serve again: every choice came to its own end, by itself.
+#[must_use]
+pub fn may_serve_again(answer: &[u8]) -> bool {
+    let ends =
+        |choice: &Value| matches!(choice.get(chat::FINISH_REASON).and_then(Value::as_str), Some("stop" | "tool_calls" | "function_call"));
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    answer.get(chat::CHOICES).and_then(Value::as_array).is_some_and(|choices| !choices.is_empty() && choices.iter().all(ends))
+}
+
 /// A whole answer as the event stream that it would have been, with its usage chunk and its end marker. `None` if it is no whole answer.
 #[must_use]
 pub fn replay(answer: &[u8]) -> Option<Bytes> {

@@ -74,3 +74,13 @@ fn a_marked_answer_keeps_everything_else() {
     assert_eq!(value["choices"][0]["message"]["content"], "Please try again later.");
     assert_eq!(marked(b"no JSON", "cached"), Bytes::from_static(b"no JSON"));
 }
+
+#[test]
+fn only_an_answer_that_came_to_its_own_end_may_serve_again() {
+    let ended = |reasons: &[&str]| {
+        let choices: Vec<Value> = reasons.iter().map(|reason| json!({"index": 0, "finish_reason": reason})).collect();
+        may_serve_again(json!({"choices": choices}).to_string().as_bytes())
+    };
+    assert!(ended(&["stop"]) && ended(&["tool_calls", "stop"]));
+    assert!(!ended(&[]) && !ended(&["length"]) && !ended(&["stop", "content_filter"]) && !may_serve_again(b"no JSON"));
+}
