@@ -57,7 +57,7 @@ impl World {
             server: String::new(),
             provider: String::new(),
             model: String::new(),
-            recovery: "[retry]\nattempts = 1\n[breaker]\nfailures = 1000000\n".to_owned(),
+            recovery: "[retry]\nattempts = 1\n[breaker]\nfailures = 1000000\ncooldown = \"1ms\"\n".to_owned(),
             more: String::new(),
             environment: Vec::new(),
             keys: false,

@@ -186,6 +186,13 @@ pub mod chat {
     pub const NAME: &str = "name";
     /// When something was made, in seconds since 1970.
     pub const CREATED: &str = "created";
+    /// Members of messages, deltas and their parts whose text a model reads or writes.
+    pub const TEXTS: &[&str] =
+        &[CONTENT, "text", "refusal", REASONING, "reasoning_content", THINKING, NAME, "arguments", "input", "transcript"];
+    /// Members of a message's parts that hold a medium: its address, its name or its bytes in Base64.
+    pub const MEDIA: &[&str] = &["url", "image_url", "data", "file_data", "file_id"];
+    /// Members of a request that describe to the model what it may call and how it has to answer.
+    pub const DEFINITIONS: &[&str] = &["tools", "functions", "response_format"];
     /// Random padding of a chunk.
     pub const OBFUSCATION: &str = "obfuscation";
     /// [`OBJECT`] of a whole answer.

@@ -7,6 +7,7 @@ mod whole;
 
 mod answer;
 mod pattern;
+mod sample;
 mod usage;
 
 mod assemble;
@@ -24,4 +25,5 @@ pub use local::{Notice, acknowledgement, marked, may_serve_again, notice, replay
 pub use models::models_body;
 pub use provider_error::{ProviderError, read_error, read_event as read_error_event};
 pub use request::{ChatRequest, RequestFault};
+pub use sample::{TextSample, answer_sample, prompt_sample};
 pub use whole::read_whole;
