@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use tidegate_e2e::{Chat, View, World, agree, eventually};
+use tidegate_e2e::{Answer, Chat, View, World, agree, eventually};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -68,6 +68,36 @@ async fn it_is_noticed_before_the_head_and_for_a_whole_answer_too() -> Result<()
         let entry = world.journal(model, |entry| entry.peer_left_at.is_some()).await?;
         let noticed = (entry.received_at + entry.peer_left_at.context("it left")?).saturating_duration_since(left);
         assert!(noticed < Duration::from_millis(500), "{model}: {noticed:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_behind_the_request_do_not_hide_that_its_sender_left() -> Result<()> {
+    let behind = [b"\r\n".to_vec(), Chat::new("next").bytes(), vec![b'x'; 8 * 1024]];
+    let world = World::start("m0: words 3 20s end; m1: words 3 20s end; m2: words 3 20s end; next: 'hello' end").await?;
+    for (n, behind) in behind.iter().enumerate() {
+        // In the same packet, and later.
+        for is_later in [false, true] {
+            let model = format!("m{n}");
+            let mut socket = TcpStream::connect(world.gateway.addr()).await?;
+            let request = Chat::new(&model).bytes();
+            socket.write_all(&if is_later { request } else { [&request[..], behind].concat() }).await?;
+            let mut answer = Answer::on(socket, Instant::now()).await?;
+            if is_later {
+                answer.socket().write_all(behind).await?;
+            }
+            let mut view = View::of(&answer);
+            view.read_on(&mut answer, 3).await?;
+            let left = Instant::now();
+            drop(answer);
+            let entry = world
+                .journal(&model, |entry| entry.peer_left_at.is_some() && entry.received_at + entry.peer_left_at.unwrap_or_default() > left);
+            let entry = entry.await?;
+            let noticed = (entry.received_at + entry.peer_left_at.context("it left")?).saturating_duration_since(left);
+            assert!(noticed < Duration::from_millis(100), "{model}, later: {is_later}: {noticed:?}");
+            agree(&view, &world.gateway.record(view.stream_id()).await?)?;
+        }
     }
     Ok(())
 }
