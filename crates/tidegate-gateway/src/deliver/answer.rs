@@ -131,10 +131,10 @@ impl Drop for StreamBody {
         live.delivered = self.meter.taken();
         self.meter.answered();
         match (self.on_disconnect, rest) {
-            (OnDisconnect::Drain { max_tokens, max_time }, Some((body, events))) => {
+            (OnDisconnect::Drain { max_tokens, max_time }, Some(rest)) => {
                 let tasks = self.gateway.tasks.clone();
                 let caps = (max_tokens, max_time);
-                self.gateway.tasks.spawn(drainage::drain(live, body, events, caps, tasks));
+                self.gateway.tasks.spawn(drainage::drain(live, rest, caps, tasks));
             }
             (_, rest) => {
                 drop(rest);

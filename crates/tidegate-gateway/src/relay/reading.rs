@@ -1,10 +1,14 @@
 //! How the provider's answer is read: as events, as one whole body, or as a refusal.
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use tidegate_core::event::EventFacts;
 use tidegate_core::failure::Failure;
+use tidegate_wire::names::value;
 use tidegate_wire::openai_chat::{self, ChatReader, ProviderError};
 use tidegate_wire::sse::{RawEvent, Scanner, TooLong};
+
+use crate::attempt::h1::AnswerHead;
 
 /// Largest event of a provider. An image in a delta is the largest in use.
 const MAX_EVENT: usize = 8 * 1024 * 1024;
@@ -48,11 +52,11 @@ pub struct Events {
 }
 
 impl Reading {
-    /// How an answer with this status and media type is read.
+    /// How an answer with this head is read.
     #[must_use]
-    pub fn of(status: u16, is_event_stream: bool, expectation: Expectation) -> Self {
-        match status {
-            200..=299 if expectation.streamed && is_event_stream => Self::Events(Events {
+    pub fn of(head: &AnswerHead, expectation: Expectation) -> Self {
+        match head.status {
+            200..=299 if expectation.streamed && is_event_stream(&head.headers) => Self::Events(Events {
                 scanner: Scanner::new(MAX_EVENT),
                 reader: ChatReader::new(expectation.choices, expectation.client_wants_usage),
             }),
@@ -60,6 +64,12 @@ impl Reading {
             status => Self::Refusal { status, body: BytesMut::new() },
         }
     }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(http::header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+    let start = kind.and_then(|kind| kind.get(..value::EVENT_STREAM.len()));
+    start.is_some_and(|start| start.eq_ignore_ascii_case(value::EVENT_STREAM.as_bytes()))
 }
 
 impl Events {
