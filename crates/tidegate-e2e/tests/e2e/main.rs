@@ -16,6 +16,7 @@ mod relay;
 
 mod disconnect;
 mod drain;
+mod receipt;
 mod slow_client;
 
 mod ledger;

@@ -11,8 +11,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::meter::{Meter, MeteredIo, Patience};
+use super::meter::Meter;
 use super::paths;
+use super::socket::{MeteredIo, Patience};
 use crate::drain::Stage;
 use crate::gateway::Gateway;
 
@@ -38,11 +39,13 @@ pub async fn serve(gateway: Arc<Gateway>, tcp: TcpStream) {
     let service = {
         let (gateway, meter) = (Arc::clone(&gateway), Arc::clone(&meter));
         service_fn(move |request| {
-            meter.begin();
+            meter.arrived();
             let is_http_10 = request.version() == Version::HTTP_10;
-            let answer = paths::answer(Arc::clone(&gateway), Arc::clone(&meter), request);
+            let (gateway, meter) = (Arc::clone(&gateway), Arc::clone(&meter));
             async move {
-                let mut answer = answer.await;
+                // Polled only once the answer to a request before it was taken.
+                meter.begin();
+                let mut answer = paths::answer(gateway, meter, request).await;
                 if is_http_10 {
                     // It knows no chunks, so the end of a stream can only be that of the connection. In an answer of its own version the
                     // HTTP library promises nothing else.

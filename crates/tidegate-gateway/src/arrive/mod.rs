@@ -7,3 +7,4 @@ pub mod headers;
 pub mod listener;
 pub mod meter;
 pub mod paths;
+pub mod socket;

@@ -64,6 +64,12 @@ impl Steps {
         self.0.fetch_max(phase as u8 + 1, Ordering::Relaxed);
     }
 
+    /// Whether the provider has the whole request.
+    #[must_use]
+    pub fn is_sent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > Phase::Sent as u8
+    }
+
     /// The phases that were reached beyond the first `known`, in order.
     pub fn beyond(&self, known: usize) -> impl Iterator<Item = Phase> + use<> {
         let reached = usize::from(self.0.load(Ordering::Relaxed));

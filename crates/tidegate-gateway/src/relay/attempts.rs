@@ -117,14 +117,10 @@ impl Pump {
     fn answer_oneself(&mut self, answer: Option<Bytes>, now: Moment) {
         let Some(answer) = answer else { return self.fail(Failure::Internal) };
         self.live.exchange.reached(tidegate_core::exchange::Phase::Sent, now);
-        if self.errand.expectation.streamed {
-            let Some(stream) = openai_chat::replay(&answer) else { return self.fail(Failure::Internal) };
-            self.source = Source::Answering { body: None, reading: Reading::of(200, true, self.errand.expectation) };
-            self.absorb(stream);
-        } else {
-            self.source = Source::Answering { body: None, reading: Reading::of(200, false, self.errand.expectation) };
-            self.absorb(answer);
-        }
+        let bytes = if self.errand.expectation.streamed { openai_chat::replay(&answer) } else { Some(answer) };
+        let Some(bytes) = bytes else { return self.fail(Failure::Internal) };
+        self.source = Source::Answering { body: None, reading: Reading::of_own(self.errand.expectation) };
+        self.absorb(bytes);
     }
 
     /// The attempt failed. Dropping its source cancels it; what was held of it is forgotten.

@@ -19,15 +19,16 @@ use tidegate_core::event::{EventFacts, EventKind};
 use tidegate_core::exchange::{BodyEnd, Due, Verdict};
 use tidegate_core::failure::Failure;
 use tidegate_core::limits::DeliveryMode;
-use tidegate_wire::names::{header, value};
+use tidegate_wire::names::header;
 use tidegate_wire::openai_chat::{self, Assembler, ProviderError};
 use tidegate_wire::sse::{KEEPALIVE, RawEvent};
 use tokio::time::Sleep;
 
 use super::attempts::Recorder;
+use super::drainage::Rest;
 use super::held::{Piece, Pieces};
 use super::prospects::Prospects;
-use super::reading::{self, Events, Expectation, Reading};
+use super::reading::{self, Expectation, Reading};
 use crate::arrive::meter::Meter;
 use crate::attempt::open::{Answer, Body, OpenError, Steps};
 use crate::attempt::provider::Provider;
@@ -210,9 +211,12 @@ impl Pump {
 
     /// Takes the parts that outlive the client.
     #[must_use]
-    pub fn into_parts(self) -> (Box<Live>, Option<(Body, Events)>) {
+    pub fn into_parts(self) -> (Box<Live>, Option<Rest>) {
         let rest = match self.source {
-            Source::Answering { body: Some(body), reading: Reading::Events(events) } => Some((body, events)),
+            Source::Answering { body: Some(body), reading } => Some(Rest::Answering { body, reading }),
+            Source::Opening { future: answer, steps, .. } if steps.is_sent() => {
+                Some(Rest::Unanswered { answer, expectation: self.errand.expectation })
+            }
             _ => None,
         };
         (self.live, rest)
@@ -345,8 +349,7 @@ impl Pump {
             attempt.upstream_request_id = text(&head.headers, header::REQUEST_ID).map(|id| bounded(id, 128).into());
         }
         self.detail.retry_after = pushback(&head.headers, self.gateway.clock.unix_millis());
-        let is_event_stream = text(&head.headers, "content-type").is_some_and(|kind| starts_with_ignoring_case(kind, value::EVENT_STREAM));
-        let reading = Reading::of(head.status, is_event_stream, self.errand.expectation);
+        let reading = Reading::of(&head, self.errand.expectation);
         self.provider_headers = Some(Box::new(head.headers));
         self.source = Source::Answering { body: Some(body), reading };
     }
@@ -558,10 +561,6 @@ fn release(body: Option<Body>, tasks: &Tasks) {
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
-    text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
 
 /// At most `most` characters, none of them a control character.
