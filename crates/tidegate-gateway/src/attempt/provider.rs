@@ -163,6 +163,7 @@ impl Provider {
     pub fn sweep(&self) {
         let max_idle = self.settings.connection_max_idle;
         self.mine().retain_mut(|connection| connection.since.elapsed() < max_idle && connection.io.is_quiet());
+        self.http2.sweep(max_idle);
     }
 
     fn mine(&self) -> MutexGuard<'_, Vec<Resting>> {
