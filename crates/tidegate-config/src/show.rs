@@ -8,7 +8,7 @@ use crate::config::{Config, Model, OnDisconnect, Provider, ProviderKind, Server,
 use crate::file::{
     DeliveryName, DrainFile, File, LedgerFile, LogFile, ModelFile, OnDisconnectName, ProviderFile, RouteFile, ServerFile, TimeoutsFile,
 };
-use crate::text::{AddressText, DurationText, SecretText, SizeText, UrlText};
+use crate::text::{AddressText, DurationText, ProxyText, SecretText, SizeText, UrlText};
 
 /// The whole configuration in force as TOML, defaults included, secrets as `"***"`.
 #[must_use]
@@ -51,7 +51,7 @@ fn provider(provider: &Provider) -> ProviderFile {
         base_url: (provider.kind != ProviderKind::Mock).then(|| UrlText(provider.base_url.clone())),
         api_key: provider.api_key.clone().map(SecretText),
         headers: provider.headers.iter().map(|(name, value)| (name.clone(), SecretText(value.as_str().into()))).collect(),
-        proxy: provider.proxy.clone().map(UrlText),
+        proxy: provider.proxy.clone().map(ProxyText),
         ca_file: provider.ca_file.as_ref().map(|path| path.to_string_lossy().into_owned()),
         http2: provider.http2,
         max_connections: provider.max_connections,

@@ -98,6 +98,9 @@ pub async fn open(provider: Arc<Provider>, call: Arc<Call>, steps: Arc<Steps>) -
     let slot = provider.slot().await.ok_or_else(|| OpenError::new(Failure::Internal, "the provider's connections are closed"))?;
     steps.reach(Phase::Connecting);
     let (head, wire) = over_pooled_or_fresh(&provider, &call, &steps).await?;
+    if provider.is_the_proxys(head.status) {
+        return Err(OpenError::new(Failure::ConnectFailed, "the proxy refused the request with status 407"));
+    }
     Ok(Answer { head, body: Body { wire, provider, _slot: slot } })
 }
 
