@@ -7,7 +7,10 @@
 #![forbid(unsafe_code)]
 
 pub mod agree;
+pub mod authority;
 pub mod chat;
+pub mod edge;
+pub mod forward_proxy;
 pub mod gateway;
 pub mod nginx;
 pub mod raw;
@@ -18,6 +21,8 @@ pub mod world;
 
 pub use agree::agree;
 pub use chat::Chat;
+pub use edge::Edge;
+pub use forward_proxy::{ForwardProxy, Manner};
 pub use gateway::Gateway;
 pub use nginx::{Nginx, Proxying};
 pub use raw::{Answer, TransportEnd};

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tidegate_scenario::{JournalEntry, Mock, MockSettings};
 
 use crate::chat::Chat;
+use crate::edge::{Edge, RunningEdge};
 use crate::gateway::{self, Gateway};
 use crate::view::View;
 use crate::wait::eventually;
@@ -22,6 +23,8 @@ pub struct World {
     pub gateway: Gateway,
     /// The provider.
     pub mock: Mock,
+    /// What stands between them, where a test asked for it.
+    pub edge: Option<RunningEdge>,
     folder: TempDir,
 }
 
@@ -33,6 +36,7 @@ pub struct WorldBuilder {
     model: String,
     more: String,
     environment: Vec<(String, String)>,
+    edge: Option<Edge>,
     keys: bool,
 }
 
@@ -56,6 +60,7 @@ impl World {
             model: String::new(),
             more: String::new(),
             environment: Vec::new(),
+            edge: None,
             keys: false,
         }
     }
@@ -165,6 +170,13 @@ impl WorldBuilder {
         self
     }
 
+    /// Puts nginx in front of the provider.
+    #[must_use]
+    pub fn edge(mut self, edge: Edge) -> Self {
+        self.edge = Some(edge);
+        self
+    }
+
     /// Makes one client key before the start, so that the gateway is not open. [`WorldBuilder::start_with_key`] returns it.
     ///
     /// # Errors
@@ -189,11 +201,16 @@ impl WorldBuilder {
         let script = if self.scenario.is_empty() { None } else { Some(self.scenario.parse()?) };
         let mock = Mock::start(MockSettings { script, api_key: Some(PROVIDER_KEY.to_owned()), ..MockSettings::default() }).await?;
         let folder = TempDir::new()?;
-        std::fs::write(folder.path().join("tidegate.toml"), self.configuration(&mock.base_url())?)?;
+        let edge = match &self.edge {
+            Some(edge) => Some(edge.start(&mock, folder.path()).await?),
+            None => None,
+        };
+        let provider = edge.as_ref().map_or_else(|| mock.base_url(), |edge| edge.base_url.clone());
+        std::fs::write(folder.path().join("tidegate.toml"), self.configuration(&provider)?)?;
         let key = if self.keys { Some(make_key(folder.path()).await?) } else { None };
         let environment: Vec<_> = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let gateway = Gateway::start(folder.path(), &[], &environment).await?;
-        Ok((World { gateway, mock, folder }, key))
+        Ok((World { gateway, mock, edge, folder }, key))
     }
 
     fn configuration(&self, provider: &str) -> Result<String> {

@@ -12,6 +12,9 @@ mod delivery;
 mod keepalive;
 mod relay;
 
+mod forward_proxy;
+mod upstream;
+
 mod disconnect;
 mod drain;
 mod slow_client;
