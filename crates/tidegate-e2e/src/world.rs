@@ -10,7 +10,8 @@ use tidegate_scenario::{JournalEntry, Mock, MockSettings};
 
 use crate::chat::Chat;
 use crate::edge::{Edge, RunningEdge};
-use crate::gateway::{self, Gateway};
+use crate::gateway::Gateway;
+use crate::process::{self, Process};
 use crate::view::View;
 use crate::wait::eventually;
 
@@ -98,6 +99,15 @@ impl World {
     /// It fails; the message has what it printed.
     pub async fn command(&self, arguments: &[&str]) -> Result<String> {
         succeed(self.folder(), arguments).await
+    }
+
+    /// Starts a `tidegate` command in the gateway's folder that runs on beside it.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn spawn(&self, arguments: &[&str]) -> Result<Process> {
+        Process::spawn(self.folder(), arguments, &[])
     }
 
     /// Kills the gateway at once, as the kernel would, and starts it again on the same folder.
@@ -234,7 +244,7 @@ pub async fn make_key(folder: &Path) -> Result<String> {
 }
 
 async fn succeed(folder: &Path, arguments: &[&str]) -> Result<String> {
-    let output = gateway::run(folder, arguments).await?;
+    let output = process::run(folder, arguments).await?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(output.status.success(), "tidegate {arguments:?} failed:\n{printed}{}", String::from_utf8_lossy(&output.stderr));
     Ok(printed)

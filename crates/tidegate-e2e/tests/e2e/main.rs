@@ -21,6 +21,8 @@ mod slow_client;
 
 mod ledger;
 mod operation;
+mod secrets;
+mod streams_command;
 
 mod proxy;
 mod sdk;
