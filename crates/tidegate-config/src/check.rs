@@ -33,7 +33,12 @@ impl Check<'_> {
             self.faults.add(fault.remedy(row.remedy));
             return false;
         }
-        if schema::form(schema) == Some(Form::Secret) {
+        let is_secret = match schema::form(schema) {
+            Some(Form::Secret) => true,
+            Some(Form::Proxy) => text.is_some_and(|text| text.contains('@')),
+            _ => false,
+        };
+        if is_secret {
             self.faults.hide(node);
         }
         let choices = schema::choices(schema);
@@ -171,7 +176,7 @@ impl Check<'_> {
         let Some(refusal) = refusal else { return true };
         // Credentials and queries of an address are as secret as a key.
         let address = text.split_once("://").map_or(text.as_str(), |(_, rest)| rest);
-        if form == Some(Form::Url) && address.contains(['@', ':', '?', '#']) {
+        if matches!(form, Some(Form::Url | Form::Proxy)) && address.contains(['@', ':', '?', '#']) {
             self.faults.hide(node);
         }
         let fault = Fault::new(path.clone(), node.at.clone(), format!("{} {}", self.shown(node), refusal.problem));

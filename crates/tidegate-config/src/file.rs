@@ -11,7 +11,7 @@ use tidegate_core::limits::{POOL_WAIT, SEND_BODY};
 
 use crate::config::{Http2, LogFormat, LogLevel, ProviderKind};
 use crate::defaults;
-use crate::text::{AddressText, DurationText, SecretText, SizeText, UrlText};
+use crate::text::{AddressText, DurationText, ProxyText, SecretText, SizeText, UrlText};
 
 mod models;
 mod recovery;
@@ -146,9 +146,10 @@ pub(crate) struct ProviderFile {
     /// Further headers of every request, by name. Their values are treated as secrets.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) headers: BTreeMap<String, SecretText>,
-    /// HTTP proxy that connections go through by `CONNECT`, such as `"http://proxy.internal:3128"`.
+    /// HTTP proxy to go through, such as `"http://proxy.internal:3128"`; `"http://name:${PROXY_PASSWORD}@…"` where it asks for credentials.
+    /// Providers with `https` are reached by `CONNECT`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) proxy: Option<UrlText>,
+    pub(crate) proxy: Option<ProxyText>,
     /// Further root certificates, a PEM file.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]

@@ -81,7 +81,7 @@ fn value(schema: &Schema) -> String {
         (Some(Form::Duration), _) => "length of time",
         (Some(Form::Size), _) => "size",
         (Some(Form::Address), _) => "address",
-        (Some(Form::Url), _) => "URL",
+        (Some(Form::Url | Form::Proxy), _) => "URL",
         (Some(Form::Secret), _) => "secret",
         (None, Some("integer")) => return bounded("whole number", schema),
         (None, Some("number")) => return bounded("number", schema),

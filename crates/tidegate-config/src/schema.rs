@@ -41,8 +41,8 @@ pub(crate) enum Secrecy {
 pub(crate) fn names() -> BTreeMap<&'static str, Secrecy> {
     fn gather(schema: &'static Value, names: &mut BTreeMap<&'static str, Secrecy>) {
         for (name, member) in members(schema) {
-            let is_public =
-                !matches!(member["type"].as_str(), Some("object" | "array")) && !matches!(form(member), Some(Form::Secret | Form::Url));
+            let may_hold_one = matches!(form(member), Some(Form::Secret | Form::Url | Form::Proxy));
+            let is_public = !matches!(member["type"].as_str(), Some("object" | "array")) && !may_hold_one;
             let secrecy = if is_public { Secrecy::Public } else { Secrecy::Secret };
             names.entry(name).and_modify(|known| *known = if is_public { *known } else { secrecy }).or_insert(secrecy);
             gather(member, names);

@@ -14,7 +14,7 @@ use crate::file::{
     BalanceName, BreakerFile, DeadlineFile, DegradeFile, DeliveryName, DrainFile, File, LedgerFile, LogFile, ModelFile, NO_HEADER,
     NotifyFile, OnDisconnectName, PriceFile, ProviderFile, RetryFile, RouteFile, ServerFile, SlowFile, TimeoutsFile,
 };
-use crate::text::{AddressText, DurationText, SecretText, SizeText, UrlText};
+use crate::text::{AddressText, DurationText, ProxyText, SecretText, SizeText, UrlText};
 
 /// The whole configuration in force as TOML, defaults included, secrets as `"***"`.
 #[must_use]
@@ -67,7 +67,7 @@ fn provider(provider: &Provider) -> ProviderFile {
         api_key: api_key.cloned().map(SecretText),
         api_keys: several.iter().cloned().map(SecretText).collect(),
         headers: provider.headers.iter().map(|(name, value)| (name.clone(), SecretText(value.as_str().into()))).collect(),
-        proxy: provider.proxy.clone().map(UrlText),
+        proxy: provider.proxy.clone().map(ProxyText),
         ca_file: provider.ca_file.as_ref().map(|path| path.to_string_lossy().into_owned()),
         http2: provider.http2,
         max_connections: provider.max_connections,

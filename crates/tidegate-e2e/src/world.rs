@@ -10,7 +10,9 @@ use tempfile::TempDir;
 use tidegate_scenario::{JournalEntry, Mock, MockSettings};
 
 use crate::chat::Chat;
-use crate::gateway::{self, Gateway};
+use crate::edge::{Edge, RunningEdge};
+use crate::gateway::Gateway;
+use crate::process::{self, Process};
 use crate::view::View;
 use crate::wait::eventually;
 
@@ -23,6 +25,8 @@ pub struct World {
     pub gateway: Gateway,
     /// The provider.
     pub mock: Mock,
+    /// What stands between them, where a test asked for it.
+    pub edge: Option<RunningEdge>,
     folder: TempDir,
 }
 
@@ -35,6 +39,7 @@ pub struct WorldBuilder {
     recovery: String,
     more: String,
     environment: Vec<(String, String)>,
+    edge: Option<Edge>,
     keys: bool,
 }
 
@@ -60,6 +65,7 @@ impl World {
             recovery: "[retry]\nattempts = 1\n[breaker]\nfailures = 1000000\ncooldown = \"1ms\"\n".to_owned(),
             more: String::new(),
             environment: Vec::new(),
+            edge: None,
             keys: false,
         }
     }
@@ -97,6 +103,15 @@ impl World {
     /// It fails; the message has what it printed.
     pub async fn command(&self, arguments: &[&str]) -> Result<String> {
         succeed(self.folder(), arguments).await
+    }
+
+    /// Starts a `tidegate` command in the gateway's folder that runs on beside it.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn spawn(&self, arguments: &[&str]) -> Result<Process> {
+        Process::spawn(self.folder(), arguments, &[])
     }
 
     /// Kills the gateway at once, as the kernel would, and starts it again on the same folder.
@@ -184,6 +199,13 @@ impl WorldBuilder {
         self
     }
 
+    /// Puts nginx in front of the provider.
+    #[must_use]
+    pub fn edge(mut self, edge: Edge) -> Self {
+        self.edge = Some(edge);
+        self
+    }
+
     /// Makes one client key before the start, so that the gateway is not open. [`WorldBuilder::start_with_key`] returns it.
     ///
     /// # Errors
@@ -208,11 +230,16 @@ impl WorldBuilder {
         let script = if self.scenario.is_empty() { None } else { Some(self.scenario.parse()?) };
         let mock = Mock::start(MockSettings { script, api_key: Some(PROVIDER_KEY.to_owned()), ..MockSettings::default() }).await?;
         let folder = TempDir::new()?;
-        std::fs::write(folder.path().join("tidegate.toml"), self.configuration(&mock.base_url())?)?;
+        let edge = match &self.edge {
+            Some(edge) => Some(edge.start(&mock, folder.path()).await?),
+            None => None,
+        };
+        let provider = edge.as_ref().map_or_else(|| mock.base_url(), |edge| edge.base_url.clone());
+        std::fs::write(folder.path().join("tidegate.toml"), self.configuration(&provider)?)?;
         let key = if self.keys { Some(make_key(folder.path()).await?) } else { None };
         let environment: Vec<_> = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let gateway = Gateway::start(folder.path(), &[], &environment).await?;
-        Ok((World { gateway, mock, folder }, key))
+        Ok((World { gateway, mock, edge, folder }, key))
     }
 
     fn configuration(&self, provider: &str) -> Result<String> {
@@ -236,7 +263,7 @@ pub async fn make_key(folder: &Path) -> Result<String> {
 }
 
 async fn succeed(folder: &Path, arguments: &[&str]) -> Result<String> {
-    let output = gateway::run(folder, arguments).await?;
+    let output = process::run(folder, arguments).await?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(output.status.success(), "tidegate {arguments:?} failed:\n{printed}{}", String::from_utf8_lossy(&output.stderr));
     Ok(printed)

@@ -29,7 +29,7 @@ pub struct Provider {
     pub api_keys: Vec<SecretString>,
     /// Further headers of every request, name in lower case and value; both are valid on the wire. Values may be secrets.
     pub headers: Vec<(String, String)>,
-    /// HTTP proxy that connections go through by `CONNECT`.
+    /// HTTP proxy that connections go through, with the name and password that it asks for: a secret.
     pub proxy: Option<Url>,
     /// Further root certificates, a PEM file.
     pub ca_file: Option<PathBuf>,

@@ -131,6 +131,16 @@ fn a_mistyped_secret_is_not_shown() {
           |            ^^^^^^^^^^^^^^^^^^^^^^^^^^ remove them; a provider's key belongs into `api_key`
     "#]],
     );
+    check(
+        "[providers]\nopenai = { base_url = \"https://host\", proxy = \"http://user:secret@host\", retry = 1 }\n",
+        &expect![[r#"
+            error: providers.openai.retry: there is no such setting
+             --> tidegate.toml:2:74
+              |
+            2 | openai = { base_url = "https://host", proxy = "***********************", retry = * }
+              |                                                                          ^^^^^ write "api_key", "api_keys", "base_url", "ca_file", "connection_max_idle", "headers", "http2", "idle_connections", "kind", "max_connections", "pool_wait", "proxy" or "send_body"
+        "#]],
+    );
 }
 
 #[test]
@@ -510,7 +520,7 @@ routes = [{ provider = "a" }]
         5 | [providers.a]
           | ^^^^^^^^^^^^^ add base_url = "https://api.openai.com/v1", or the address of a compatible server
 
-        error: providers.a.proxy: this is no plain HTTP proxy
+        error: providers.a.proxy: "https://proxy/path" is no plain HTTP proxy
          --> tidegate.toml:6:9
           |
         6 | proxy = "https://proxy/path"

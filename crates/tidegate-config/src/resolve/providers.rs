@@ -41,15 +41,6 @@ pub(super) fn provider(name: &str, file: &ProviderFile, judge: &mut Judge<'_>) -
         ProviderKind::OpenAi => base_url(file, &path, judge),
         ProviderKind::Mock => mock_base_url(file, &path, judge),
     };
-    if let Some(proxy) = &file.proxy
-        && (proxy.0.scheme() != "http" || proxy.0.path() != "/")
-    {
-        judge.fault(
-            &path.join("proxy"),
-            "this is no plain HTTP proxy",
-            "write scheme, host and port, such as \"http://proxy.internal:3128\"",
-        );
-    }
     if let Some(ca_file) = file.ca_file.as_ref().filter(|ca_file| !Path::new(ca_file).is_file()) {
         judge.fault(
             &path.join("ca_file"),

@@ -15,7 +15,7 @@ head_after = "250ms"
 base_url = "http://127.0.0.1:1"
 api_key = "sk-secret"
 headers = { X-Team = "secret" }
-proxy = "http://proxy:3128"
+proxy = "http://name:secret@proxy:3128"
 http2 = "always"
 [models."gpt-4*"]
 [models.gpt-4o]
@@ -52,7 +52,7 @@ fn everything_in_force_is_shown_and_no_secret() {
         kind = "openai"
         max_connections = 10000
         pool_wait = "5s"
-        proxy = "http://proxy:3128/"
+        proxy = "http://***@proxy:3128/"
         send_body = "10s"
 
         [providers.a.headers]

@@ -13,7 +13,7 @@ use tidegate_core::failure::Failure;
 
 use super::call::Call;
 use super::h1::{self, AnswerHead, H1Body, H1Error};
-use super::h2::{H2Body, Place};
+use super::h2::{H2Body, H2Error, Place};
 use super::io::Io;
 use super::provider::{Provider, Slot};
 use crate::tasks::Tasks;
@@ -79,7 +79,7 @@ impl Steps {
 
 /// Sends `call` to `provider` and waits for the head of the answer. It knows no limit: whoever polls it has the clock.
 ///
-/// A resting connection that the provider closed at the very moment of its use is replaced by a fresh one, once: the provider cannot have
+/// A connection of the pool that the provider closes at the very moment of its use is replaced by a fresh one, once: the provider cannot have
 /// begun to answer, and the race is the pool's business, not the caller's.
 ///
 /// # Errors
@@ -92,14 +92,24 @@ impl Steps {
 pub async fn open(provider: Arc<Provider>, call: Arc<Call>, steps: Arc<Steps>) -> Result<Answer, OpenError> {
     let slot = provider.slot().await.ok_or_else(|| OpenError::new(Failure::Internal, "the provider's connections are closed"))?;
     steps.reach(Phase::Connecting);
-    let (head, wire) = match provider.http2.place() {
-        Some(place) => over_h2(&provider, place, &call, &steps).await?,
-        None => over_any(&provider, &call, &steps).await?,
-    };
+    let (head, wire) = over_pooled_or_fresh(&provider, &call, &steps).await?;
+    if provider.is_the_proxys(head.status) {
+        return Err(OpenError::new(Failure::ConnectFailed, "the proxy refused the request with status 407"));
+    }
     if (200..300).contains(&head.status) {
         provider.accepted_credentials();
     }
     Ok(Answer { head, body: Body { wire, provider, _slot: slot } })
+}
+
+async fn over_pooled_or_fresh(provider: &Provider, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), OpenError> {
+    if let Some(place) = provider.http2.place() {
+        match over_h2(provider, place, call, steps).await {
+            Err(H2Error::NotTaken(why)) => tracing::debug!(provider = %provider.name, why, "a connection took no more requests"),
+            result => return result.map_err(|error| OpenError::new(Failure::ConnectFailed, &error)),
+        }
+    }
+    over_any(provider, call, steps).await
 }
 
 async fn over_any(provider: &Provider, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), OpenError> {
@@ -114,7 +124,7 @@ async fn over_any(provider: &Provider, call: &Call, steps: &Steps) -> Result<(An
     let io = provider.connect().await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
     if io.negotiated_http2() || provider.http2_policy() == Http2::Always {
         let place = provider.http2.adopt(io).await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
-        return over_h2(provider, place, call, steps).await;
+        return over_h2(provider, place, call, steps).await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error));
     }
     over_h1(provider, io, call, steps).await.map_err(|error| OpenError::from_h1(&error))
 }
@@ -140,13 +150,12 @@ async fn over_h1(provider: &Provider, mut io: Io, call: &Call, steps: &Steps) ->
     Ok((head, Wire::H1(Box::new(if is_whole { body } else { body.closing() }))))
 }
 
-async fn over_h2(provider: &Provider, place: Place, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), OpenError> {
+async fn over_h2(provider: &Provider, place: Place, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), H2Error> {
     steps.reach(Phase::Connected);
     let mut headers = provider.headers().clone();
     headers.extend(call.headers.clone());
     steps.reach(Phase::Sent);
-    let sent = place.send(&provider.uri(call.endpoint), &headers, call.body.clone()).await;
-    let (head, body) = sent.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
+    let (head, body) = place.send(&provider.uri(call.endpoint), &headers, call.body.clone()).await?;
     Ok((head, Wire::H2(body)))
 }
 

@@ -26,7 +26,7 @@ pub struct Provider {
     settings: Settings,
     base: Url,
     destination: Destination,
-    /// Headers of every request: host, authorization and the operator's own.
+    /// Headers of every request: host, authorization (a plain-text proxy's too) and the operator's own.
     headers: HeaderMap,
     slots: Arc<Semaphore>,
     resting: Box<[Mutex<Vec<Resting>>]>,
@@ -72,7 +72,7 @@ impl Provider {
     /// See [`all`].
     fn new(settings: &Settings) -> Result<Self, BadProvider> {
         let bad = |reason: &str| BadProvider { name: settings.name.clone(), reason: reason.to_owned() };
-        let destination = Destination::of(&settings.base_url, settings.proxy.as_ref()).map_err(bad)?;
+        let destination = Destination::of(&settings.base_url, settings.proxy.as_ref(), settings.http2).map_err(bad)?;
         if let Some(file) = &settings.ca_file {
             std::fs::metadata(file).map_err(|error| bad(&format!("ca_file: {error}")))?;
         }
@@ -114,6 +114,12 @@ impl Provider {
             Destination::ThroughPlainProxy { .. } => format!("http://{}{path}{endpoint}", self.destination.authority()),
             _ => format!("{path}{endpoint}"),
         }
+    }
+
+    /// Whether an answer with this status is not the provider's: 407 is what a proxy says that reads the requests.
+    #[must_use]
+    pub fn is_the_proxys(&self, status: u16) -> bool {
+        status == 407 && matches!(self.destination, Destination::ThroughPlainProxy { .. })
     }
 
     /// The whole address of `endpoint`, for HTTP/2.
@@ -163,6 +169,7 @@ impl Provider {
     pub fn sweep(&self) {
         let max_idle = self.settings.connection_max_idle;
         self.mine().retain_mut(|connection| connection.since.elapsed() < max_idle && connection.io.is_quiet());
+        self.http2.sweep(max_idle);
     }
 
     fn mine(&self) -> MutexGuard<'_, Vec<Resting>> {
@@ -205,16 +212,24 @@ fn fixed_headers(settings: &Settings, destination: &Destination) -> Result<Heade
     let host = HeaderValue::from_str(&destination.authority()).map_err(|_| "base_url: its host cannot be a header")?;
     headers.insert(http::header::HOST, host);
     if let Some(key) = &settings.api_key {
-        let value = format!("Bearer {}", key.expose_secret());
-        let mut value = HeaderValue::from_str(&value).map_err(|_| "api_key: it holds a character that no header may carry")?;
-        value.set_sensitive(true);
-        headers.insert(http::header::AUTHORIZATION, value);
+        let value = secret(&format!("Bearer {}", key.expose_secret()));
+        headers.insert(http::header::AUTHORIZATION, value.ok_or("api_key: it holds a character that no header may carry")?);
+    }
+    if let (Destination::ThroughPlainProxy { .. }, Some(proxy)) = (destination, &settings.proxy)
+        && let Some(value) = connect::basic_authorization(proxy)
+    {
+        headers.insert(http::header::PROXY_AUTHORIZATION, secret(&value).ok_or("proxy: its credentials cannot be a header")?);
     }
     for (name, value) in &settings.headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "headers: a name is not valid")?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| "headers: a value is not valid")?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
+        headers.insert(name, secret(value).ok_or("headers: a value is not valid")?);
     }
     Ok(headers)
+}
+
+/// A value that does not print itself; `None` where it holds a character that no header may carry.
+fn secret(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
