@@ -17,6 +17,7 @@ use crate::keeper::Keeper;
 use crate::key_table::KeyTable;
 use crate::queue::{Queue, Request, Row};
 use crate::recent::{self, Recent};
+use crate::reply::{Reply, Tidings};
 use crate::store::{self, WriterLock};
 use crate::tables::{Fact, SWEEP_ROWS, Tables};
 use crate::{Durability, LedgerError, LedgerSettings, row};
@@ -104,7 +105,7 @@ struct Writer {
 /// Who waits for an open row. Without a reply it was refused, and the entry is kept to close the row when it is written.
 struct Waiter {
     entry: Entry,
-    reply: Option<oneshot::Sender<Result<Entry, LedgerError>>>,
+    reply: Option<Reply>,
     deadline: Instant,
 }
 
@@ -226,21 +227,23 @@ impl Writer {
     /// Hands each new stream its entry. Where nobody takes it, the entry is dropped, and so the stream's end is the next row to write.
     fn tell(&mut self) {
         let now = Instant::now();
+        let mut tidings = Tidings::default();
         self.open += self.waiters.len();
         for Waiter { mut entry, reply, deadline } in self.waiters.drain(..) {
             if reply.is_none() || now >= deadline {
                 entry.if_dropped = IfDropped::Refused;
             }
             if let Some(reply) = reply {
-                let _ = reply.send(Ok(entry));
+                tidings.add(reply, entry);
             }
         }
+        tidings.tell();
     }
 
     /// Answers those who wait that it is not possible now. Their rows stay, so that the ledger later tells of them too.
     fn refuse(&mut self) {
         for reply in self.waiters.iter_mut().filter_map(|waiter| waiter.reply.take()) {
-            let _ = reply.send(Err(LedgerError::Unavailable));
+            reply.refuse();
         }
     }
 
