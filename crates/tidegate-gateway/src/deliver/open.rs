@@ -101,28 +101,33 @@ fn stream_headers(pump: &Pump) -> HeaderMap {
     headers
 }
 
+static REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
+static STREAM_ID: HeaderName = HeaderName::from_static(header::STREAM_ID);
+static ATTEMPTS: HeaderName = HeaderName::from_static(header::ATTEMPTS);
+static PROVIDER: HeaderName = HeaderName::from_static(header::PROVIDER);
+static MODEL: HeaderName = HeaderName::from_static(header::MODEL);
+
 /// Which stream it is, who answers, and what the provider says that is the client's business.
 fn identity_headers(pump: &Pump) -> HeaderMap {
     let identity = &pump.live().identity;
     let tally = pump.live().exchange.tally();
-    let mut headers = HeaderMap::with_capacity(16);
+    let mut headers = HeaderMap::with_capacity(12);
     if let Some(theirs) = pump.provider_headers() {
         for (name, value) in theirs.iter().filter(|(name, _)| is_clients_business(name)) {
             headers.append(name, value.clone());
         }
     }
-    let mut set = |name: &'static str, text: &str| {
-        if let Ok(value) = HeaderValue::from_str(text) {
+    let mut set = |name: &HeaderName, text: String| {
+        if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(name, value);
         }
     };
-    let request_id = identity.client_request_id.clone().unwrap_or_else(|| identity.request_id.to_string());
-    set(header::REQUEST_ID, &request_id);
-    set(header::STREAM_ID, &identity.id.to_string());
-    set(header::ATTEMPTS, &tally.attempts.len().to_string());
+    set(&REQUEST_ID, identity.client_request_id.clone().unwrap_or_else(|| identity.request_id.to_string()));
+    set(&STREAM_ID, identity.id.to_string());
+    set(&ATTEMPTS, tally.attempts.len().to_string());
     if let Some(attempt) = tally.attempts.last() {
-        set(header::PROVIDER, &attempt.target.provider);
-        set(header::MODEL, &attempt.target.model);
+        set(&PROVIDER, attempt.target.provider.to_string());
+        set(&MODEL, attempt.target.model.to_string());
     }
     headers
 }
