@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tidegate_core::failure::Failure;
 use tidegate_core::limits::DeliveryMode;
-use tidegate_wire::names::header;
+
+use crate::header_name;
 
 /// Longest request id that is taken over.
 const MAX_ID: usize = 128;
@@ -36,10 +37,10 @@ impl Wishes {
     pub fn of(headers: &HeaderMap) -> Result<Self, (Failure, &'static str)> {
         Ok(Self {
             client_request_id: request_id(headers),
-            traceparent: text(headers, header::TRACEPARENT).filter(|value| is_traceparent(value)).map(str::to_owned),
+            traceparent: text(headers, &header_name::TRACEPARENT).filter(|value| is_traceparent(value)).map(str::to_owned),
             delivery: delivery(headers)?,
-            head_patience: seconds(headers, header::STAINLESS_TIMEOUT),
-            read_patience: seconds(headers, header::STAINLESS_READ_TIMEOUT),
+            head_patience: seconds(headers, &header_name::STAINLESS_TIMEOUT),
+            read_patience: seconds(headers, &header_name::STAINLESS_READ_TIMEOUT),
         })
     }
 
@@ -63,25 +64,25 @@ impl Wishes {
     }
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
 /// The request's id as the client named it, where it is short and printable.
 #[must_use]
 pub fn request_id(headers: &HeaderMap) -> Option<String> {
-    let given = [header::CLIENT_REQUEST_ID, header::REQUEST_ID].into_iter().find_map(|name| text(headers, name))?;
+    let given = [&header_name::CLIENT_REQUEST_ID, &header_name::REQUEST_ID].into_iter().find_map(|name| text(headers, name))?;
     let is_printable = given.bytes().all(|byte| byte.is_ascii_graphic());
     (!given.is_empty() && given.len() <= MAX_ID && is_printable).then(|| given.to_owned())
 }
 
-fn seconds(headers: &HeaderMap, name: &str) -> Option<Duration> {
+fn seconds(headers: &HeaderMap, name: &HeaderName) -> Option<Duration> {
     let value: f64 = text(headers, name)?.trim().parse().ok()?;
     Duration::try_from_secs_f64(value).ok().filter(|length| !length.is_zero())
 }
 
 fn delivery(headers: &HeaderMap) -> Result<Option<DeliveryMode>, (Failure, &'static str)> {
-    let Some(value) = headers.get(header::DELIVERY) else { return Ok(None) };
+    let Some(value) = headers.get(&header_name::DELIVERY) else { return Ok(None) };
     match value.as_bytes() {
         b"stream" => Ok(Some(DeliveryMode::Stream)),
         b"coherent" => Ok(Some(DeliveryMode::Coherent)),

@@ -14,6 +14,7 @@ use super::answer::{AnswerBody, Response, StreamBody};
 use super::refuse;
 use crate::arrive::meter::Meter;
 use crate::gateway::Gateway;
+use crate::header_name;
 use crate::relay::held::Piece;
 use crate::relay::pump::{Pump, Step};
 
@@ -101,12 +102,6 @@ fn stream_headers(pump: &Pump) -> HeaderMap {
     headers
 }
 
-static REQUEST_ID: HeaderName = HeaderName::from_static(header::REQUEST_ID);
-static STREAM_ID: HeaderName = HeaderName::from_static(header::STREAM_ID);
-static ATTEMPTS: HeaderName = HeaderName::from_static(header::ATTEMPTS);
-static PROVIDER: HeaderName = HeaderName::from_static(header::PROVIDER);
-static MODEL: HeaderName = HeaderName::from_static(header::MODEL);
-
 /// Which stream it is, who answers, and what the provider says that is the client's business.
 fn identity_headers(pump: &Pump) -> HeaderMap {
     let identity = &pump.live().identity;
@@ -122,12 +117,12 @@ fn identity_headers(pump: &Pump) -> HeaderMap {
             headers.insert(name, value);
         }
     };
-    set(&REQUEST_ID, identity.client_request_id.clone().unwrap_or_else(|| identity.request_id.to_string()));
-    set(&STREAM_ID, identity.id.to_string());
-    set(&ATTEMPTS, tally.attempts.len().to_string());
+    set(&header_name::REQUEST_ID, identity.client_request_id.clone().unwrap_or_else(|| identity.request_id.to_string()));
+    set(&header_name::STREAM_ID, identity.id.to_string());
+    set(&header_name::ATTEMPTS, tally.attempts.len().to_string());
     if let Some(attempt) = tally.attempts.last() {
-        set(&PROVIDER, attempt.target.provider.to_string());
-        set(&MODEL, attempt.target.model.to_string());
+        set(&header_name::PROVIDER, attempt.target.provider.to_string());
+        set(&header_name::MODEL, attempt.target.model.to_string());
     }
     headers
 }

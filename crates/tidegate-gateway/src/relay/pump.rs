@@ -12,14 +12,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName};
 use tidegate_config::OnMalformed;
 use tidegate_core::Moment;
 use tidegate_core::event::{EventFacts, EventKind};
 use tidegate_core::exchange::{AfterFailure, BodyEnd, Due, Verdict};
 use tidegate_core::failure::Failure;
 use tidegate_core::limits::DeliveryMode;
-use tidegate_wire::names::{header, value};
+use tidegate_wire::names::value;
 use tidegate_wire::openai_chat::{self, Assembler, ProviderError};
 use tidegate_wire::sse::{KEEPALIVE, RawEvent};
 use tokio::time::Sleep;
@@ -30,6 +31,7 @@ use crate::arrive::meter::Meter;
 use crate::attempt::open::{self, Answer, Body, Call, OpenError, Steps};
 use crate::attempt::provider::Provider;
 use crate::gateway::Gateway;
+use crate::header_name;
 use crate::record::live::Live;
 
 /// Most that is held back before the first output of a streamed answer: roles and pings are small.
@@ -272,10 +274,10 @@ impl Pump {
         let Answer { head, body } = answer;
         if let Some(attempt) = self.live.exchange.tally_mut().attempt() {
             attempt.http_status = Some(head.status);
-            attempt.upstream_request_id = text(&head.headers, header::REQUEST_ID).map(|id| bounded(id, 128).into());
+            attempt.upstream_request_id = text(&head.headers, &header_name::REQUEST_ID).map(|id| bounded(id, 128).into());
         }
         self.detail.retry_after = retry_after(&head.headers);
-        let is_event_stream = text(&head.headers, "content-type").is_some_and(|kind| starts_with_ignoring_case(kind, value::EVENT_STREAM));
+        let is_event_stream = text(&head.headers, &CONTENT_TYPE).is_some_and(|kind| starts_with_ignoring_case(kind, value::EVENT_STREAM));
         let reading = Reading::of(head.status, is_event_stream, self.errand.expectation);
         self.provider_headers = Some(Box::new(head.headers));
         self.source = Source::Answering { body, reading };
@@ -464,7 +466,7 @@ impl Pump {
     }
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -480,7 +482,7 @@ fn bounded(text: &str, most: usize) -> String {
 /// The provider's pushback: `retry-after-ms` before `retry-after`, seconds only, an hour at most.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     const LONGEST: Duration = Duration::from_secs(3600);
-    let millis = text(headers, header::RETRY_AFTER_MS).and_then(|value| value.trim().parse().ok()).map(Duration::from_millis);
-    let seconds = || text(headers, "retry-after").and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
+    let millis = text(headers, &header_name::RETRY_AFTER_MS).and_then(|value| value.trim().parse().ok()).map(Duration::from_millis);
+    let seconds = || text(headers, &RETRY_AFTER).and_then(|value| value.trim().parse().ok()).map(Duration::from_secs);
     millis.or_else(seconds).map(|wait| wait.min(LONGEST))
 }
