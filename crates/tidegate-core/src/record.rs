@@ -86,6 +86,52 @@ pub struct StreamRecord {
     pub plan: Vec<String>,
 }
 
+impl StreamRecord {
+    /// A record that says nothing but its id.
+    #[must_use]
+    pub fn blank(id: String) -> Self {
+        Self {
+            id,
+            parent_request_id: String::new(),
+            client_request_id: None,
+            session_id: None,
+            task_id: None,
+            trace_id: None,
+            status: None,
+            code: None,
+            partial: false,
+            disconnect_source: None,
+            disconnect_hint: None,
+            endpoint_family: String::new(),
+            delivery: String::new(),
+            requested_model: String::new(),
+            selected_model: None,
+            provider: None,
+            key_id: None,
+            team: None,
+            environment: None,
+            created_at: String::new(),
+            deadline_ms: None,
+            time_to_head_ms: None,
+            time_to_first_event_ms: None,
+            time_to_first_output_ms: None,
+            time_to_last_output_ms: None,
+            completed_ms: None,
+            max_gap_ms: None,
+            events: EventCounts::default(),
+            delivered: Delivered::default(),
+            usage: None,
+            cost_usd: None,
+            attempts: Vec::new(),
+            restarted_from: None,
+            restarted_as: None,
+            resumes: 0,
+            client_retry_count: None,
+            plan: Vec::new(),
+        }
+    }
+}
+
 /// What the client's socket took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Delivered {

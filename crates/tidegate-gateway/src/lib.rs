@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod drain;
 pub mod gateway;
+pub mod header_name;
 pub mod serve;
 pub mod tasks;
 pub mod worker;

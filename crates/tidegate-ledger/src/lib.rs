@@ -17,6 +17,7 @@ mod ledger;
 
 mod entry;
 mod queue;
+mod reply;
 mod writer;
 
 mod recent;

@@ -4,8 +4,7 @@ mod json;
 
 use std::cell::RefCell;
 
-use tidegate_core::event::EventCounts;
-use tidegate_core::record::{Delivered, StreamRecord};
+use tidegate_core::record::StreamRecord;
 
 thread_local! {
     /// Where a text is written before its length is known.
@@ -35,7 +34,7 @@ pub(crate) fn read(id: &str, text: &str) -> StreamRecord {
 }
 
 fn read_by_member(id: &str, text: &str) -> StreamRecord {
-    let mut record = blank(id);
+    let mut record = StreamRecord::blank(id.to_owned());
     let Ok(serde_json::Value::Object(members)) = serde_json::from_str(text) else { return record };
     for (name, value) in members {
         let Ok(mut candidate) = serde_json::to_value(&record) else { continue };
@@ -45,49 +44,6 @@ fn read_by_member(id: &str, text: &str) -> StreamRecord {
         }
     }
     record
-}
-
-/// A record that says nothing but its id.
-pub(crate) fn blank(id: &str) -> StreamRecord {
-    StreamRecord {
-        id: id.to_owned(),
-        parent_request_id: String::new(),
-        client_request_id: None,
-        session_id: None,
-        task_id: None,
-        trace_id: None,
-        status: None,
-        code: None,
-        partial: false,
-        disconnect_source: None,
-        disconnect_hint: None,
-        endpoint_family: String::new(),
-        delivery: String::new(),
-        requested_model: String::new(),
-        selected_model: None,
-        provider: None,
-        key_id: None,
-        team: None,
-        environment: None,
-        created_at: String::new(),
-        deadline_ms: None,
-        time_to_head_ms: None,
-        time_to_first_event_ms: None,
-        time_to_first_output_ms: None,
-        time_to_last_output_ms: None,
-        completed_ms: None,
-        max_gap_ms: None,
-        events: EventCounts::default(),
-        delivered: Delivered::default(),
-        usage: None,
-        cost_usd: None,
-        attempts: Vec::new(),
-        restarted_from: None,
-        restarted_as: None,
-        resumes: 0,
-        client_retry_count: None,
-        plan: Vec::new(),
-    }
 }
 
 #[cfg(test)]

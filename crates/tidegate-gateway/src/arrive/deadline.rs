@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tidegate_core::failure::Failure;
-use tidegate_wire::names::header;
+
+use crate::header_name;
 
 const REMEDY: &str = "X-Tidegate-Timeout-Ms has to be a whole number of milliseconds, at least 1";
 
@@ -14,12 +15,12 @@ const REMEDY: &str = "X-Tidegate-Timeout-Ms has to be a whole number of millisec
 ///
 /// `invalid_request`, with the header's name and what it may be.
 pub fn of(headers: &HeaderMap) -> Result<Option<Duration>, (Failure, &'static str)> {
-    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
-    let own = match text(header::TIMEOUT_MS) {
+    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
+    let own = match text(&header_name::TIMEOUT_MS) {
         None => None,
         Some(given) => Some(millis(given).ok_or((Failure::InvalidRequest, REMEDY))?),
     };
-    let others = [text(header::ENVOY_TIMEOUT_MS).and_then(millis), text(header::GRPC_TIMEOUT).and_then(grpc)];
+    let others = [text(&header_name::ENVOY_TIMEOUT_MS).and_then(millis), text(&header_name::GRPC_TIMEOUT).and_then(grpc)];
     Ok(others.into_iter().chain([own]).flatten().min())
 }
 

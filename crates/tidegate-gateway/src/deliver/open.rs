@@ -14,6 +14,7 @@ use super::answer::{AnswerBody, Response, StreamBody};
 use super::refuse;
 use crate::arrive::meter::Meter;
 use crate::gateway::Gateway;
+use crate::header_name;
 use crate::relay::held::Piece;
 use crate::relay::pump::{Pump, Step};
 
@@ -107,24 +108,23 @@ fn stream_headers(pump: &Pump) -> HeaderMap {
 fn identity_headers(pump: &Pump) -> HeaderMap {
     let identity = &pump.live().identity;
     let tally = pump.live().exchange.tally();
-    let mut headers = HeaderMap::with_capacity(16);
+    let mut headers = HeaderMap::with_capacity(12);
     if let Some(theirs) = pump.provider_headers() {
         for (name, value) in theirs.iter().filter(|(name, _)| is_clients_business(name)) {
             headers.append(name, value.clone());
         }
     }
-    let mut set = |name: &'static str, text: &str| {
-        if let Ok(value) = HeaderValue::from_str(text) {
+    let mut set = |name: &HeaderName, text: String| {
+        if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(name, value);
         }
     };
-    let request_id = identity.client_request_id.clone().unwrap_or_else(|| identity.request_id.to_string());
-    set(header::REQUEST_ID, &request_id);
-    set(header::STREAM_ID, &identity.id.to_string());
-    set(header::ATTEMPTS, &tally.asked().count().to_string());
+    set(&header_name::REQUEST_ID, identity.client_request_id.clone().unwrap_or_else(|| identity.request_id.to_string()));
+    set(&header_name::STREAM_ID, identity.id.to_string());
+    set(&header_name::ATTEMPTS, tally.asked().count().to_string());
     if let Some(attempt) = tally.asked().next_back() {
-        set(header::PROVIDER, &attempt.target.provider);
-        set(header::MODEL, &attempt.target.model);
+        set(&header_name::PROVIDER, attempt.target.provider.to_string());
+        set(&header_name::MODEL, attempt.target.model.to_string());
     }
     headers
 }

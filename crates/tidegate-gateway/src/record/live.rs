@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tidegate_core::Moment;
 use tidegate_core::delivery::Ending;
-use tidegate_core::event::EventCounts;
 use tidegate_core::exchange::Exchange;
 use tidegate_core::failure::{Blame, Failure};
 use tidegate_core::id::{RequestId, StreamId};
@@ -201,43 +200,22 @@ impl Identity {
     #[must_use]
     pub fn opening(&self) -> StreamRecord {
         StreamRecord {
-            id: self.id.to_string(),
             parent_request_id: self.request_id.to_string(),
             client_request_id: self.client_request_id.clone(),
-            session_id: None,
-            task_id: None,
             trace_id: self.trace_id.clone(),
-            status: None,
-            code: None,
-            partial: false,
-            disconnect_source: None,
-            disconnect_hint: None,
             endpoint_family: self.endpoint_family.to_owned(),
             delivery: if self.in_background { value::BACKGROUND } else { self.delivery.name() }.to_owned(),
             requested_model: self.requested_model.clone(),
-            selected_model: None,
-            provider: None,
             key_id: self.caller.key_id(),
             team: self.caller.team(),
             environment: self.caller.environment(),
             created_at: timestamp(self.created_unix_millis),
             deadline_ms: u64::try_from(self.deadline.as_millis()).ok(),
-            time_to_head_ms: None,
-            time_to_first_event_ms: None,
-            time_to_first_output_ms: None,
-            time_to_last_output_ms: None,
-            completed_ms: None,
-            max_gap_ms: None,
-            events: EventCounts::default(),
-            delivered: Delivered::default(),
-            usage: None,
-            cost_usd: None,
-            attempts: Vec::new(),
             restarted_from: self.restarted_from.map(|id| id.to_string()),
             restarted_as: self.restarted_as.map(|id| id.to_string()),
-            resumes: 0,
             client_retry_count: self.client_retry_count,
             plan: self.plan.clone(),
+            ..StreamRecord::blank(self.id.to_string())
         }
     }
 }

@@ -12,14 +12,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use tidegate_config::OnMalformed;
 use tidegate_core::Moment;
 use tidegate_core::event::{EventFacts, EventKind};
 use tidegate_core::exchange::{BodyEnd, Due, Verdict};
 use tidegate_core::failure::Failure;
 use tidegate_core::limits::DeliveryMode;
-use tidegate_wire::names::header;
 use tidegate_wire::openai_chat::{self, Assembler, ProviderError};
 use tidegate_wire::sse::{KEEPALIVE, RawEvent};
 use tokio::time::Sleep;
@@ -35,6 +34,7 @@ use crate::attempt::provider::Provider;
 use crate::attempt::pushback::pushback;
 use crate::deliver::background::Job;
 use crate::gateway::Gateway;
+use crate::header_name;
 use crate::record::live::Live;
 use crate::route::standing::Ticket;
 use crate::serve::Begun;
@@ -346,7 +346,7 @@ impl Pump {
         let Answer { head, body } = answer;
         if let Some(attempt) = self.live.exchange.tally_mut().attempt() {
             attempt.http_status = Some(head.status);
-            attempt.upstream_request_id = text(&head.headers, header::REQUEST_ID).map(|id| bounded(id, 128).into());
+            attempt.upstream_request_id = text(&head.headers, &header_name::REQUEST_ID).map(|id| bounded(id, 128).into());
         }
         self.detail.retry_after = pushback(&head.headers, self.gateway.clock.unix_millis());
         let reading = Reading::of(&head, self.errand.expectation);
@@ -559,7 +559,7 @@ fn release(body: Option<Body>, tasks: &Tasks) {
     }
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 

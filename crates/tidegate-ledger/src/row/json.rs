@@ -36,7 +36,9 @@ impl Json<'_> {
         Ok(())
     }
 
+    #[inline(always)]
     fn quoted(&mut self, text: &str) {
+        self.out.reserve(text.len() + 2);
         self.out.push(b'"');
         self.out.extend_from_slice(text.as_bytes());
         self.out.push(b'"');
@@ -59,6 +61,7 @@ impl SerializeStruct for &mut Json<'_> {
     type Ok = ();
     type Error = fmt::Error;
 
+    #[inline(always)]
     fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> fmt::Result {
         let before = self.out.len();
         self.next();
