@@ -11,10 +11,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use url::Url;
 
-use super::alarm::Alarm;
 use super::connect::{self, Destination};
 use super::h2::H2Connections;
 use super::io::Io;
+use super::keys::Keys;
 use crate::worker;
 
 /// A provider and its connections. Each worker keeps the connections that it opened, so that a stream's two sockets always belong to one
@@ -26,14 +26,14 @@ pub struct Provider {
     settings: Settings,
     base: Url,
     destination: Destination,
-    /// Headers of every request: host, authorization (a plain-text proxy's too) and the operator's own.
+    /// Headers of every request: host, authorization at a plain-text proxy, and the operator's own.
     headers: HeaderMap,
     slots: Arc<Semaphore>,
     resting: Box<[Mutex<Vec<Resting>>]>,
     pub(super) http2: H2Connections,
     tls: OnceLock<Result<Arc<rustls::ClientConfig>, String>>,
-    /// The provider refuses our key.
-    refuses_credentials: Alarm,
+    /// The keys that the gateway has for it.
+    pub keys: Keys,
 }
 
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Provider {
             resting: (0..worker::MAX_WORKERS).map(|_| Mutex::default()).collect(),
             http2: H2Connections::default(),
             tls: OnceLock::new(),
-            refuses_credentials: Alarm::default(),
+            keys: keys(settings).map_err(bad)?,
             settings: settings.clone(),
         })
     }
@@ -95,9 +95,9 @@ impl Provider {
     fn is_same(&self, other: &Settings) -> bool {
         let fixed = |settings: &Settings| (settings.base_url.clone(), settings.proxy.clone(), settings.ca_file.clone(), settings.http2);
         let bounds = |settings: &Settings| (settings.max_connections, settings.idle_connections, settings.connection_max_idle);
-        let secret = |settings: &Settings| settings.api_key.as_ref().map(|key| key.expose_secret().to_owned());
+        let secrets = |settings: &Settings| settings.api_keys.iter().map(|key| key.expose_secret().to_owned()).collect::<Vec<_>>();
         let ours = &self.settings;
-        fixed(ours) == fixed(other) && bounds(ours) == bounds(other) && secret(ours) == secret(other) && ours.headers == other.headers
+        fixed(ours) == fixed(other) && bounds(ours) == bounds(other) && secrets(ours) == secrets(other) && ours.headers == other.headers
     }
 
     /// Headers that every request to it carries.
@@ -195,26 +195,23 @@ impl Provider {
         let made = self.tls.get_or_init(|| connect::tls_settings(self.settings.ca_file.as_deref(), self.settings.http2));
         made.clone().map_err(io::Error::other)
     }
+}
 
-    /// Notes that the provider refused our key. True where the operator has to be told: see [`Alarm::raise`].
-    pub fn refused_credentials(&self) -> bool {
-        self.refuses_credentials.raise(Instant::now())
+/// The keys as `Authorization` carries them. An operator's own header of that name replaces them.
+fn keys(settings: &Settings) -> Result<Keys, &'static str> {
+    if settings.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(http::header::AUTHORIZATION.as_str())) {
+        return Ok(Keys::default());
     }
-
-    /// Notes that the provider accepted our key.
-    pub fn accepted_credentials(&self) {
-        self.refuses_credentials.clear();
-    }
+    let authorization = |key: &secrecy::SecretString| {
+        secret(&format!("Bearer {}", key.expose_secret())).ok_or("api_key: it holds a character that no header may carry")
+    };
+    settings.api_keys.iter().map(authorization).collect::<Result<Vec<_>, _>>().map(Keys::new)
 }
 
 fn fixed_headers(settings: &Settings, destination: &Destination) -> Result<HeaderMap, &'static str> {
     let mut headers = HeaderMap::new();
     let host = HeaderValue::from_str(&destination.authority()).map_err(|_| "base_url: its host cannot be a header")?;
     headers.insert(http::header::HOST, host);
-    if let Some(key) = &settings.api_key {
-        let value = secret(&format!("Bearer {}", key.expose_secret()));
-        headers.insert(http::header::AUTHORIZATION, value.ok_or("api_key: it holds a character that no header may carry")?);
-    }
     if let (Destination::ThroughPlainProxy { .. }, Some(proxy)) = (destination, &settings.proxy)
         && let Some(value) = connect::basic_authorization(proxy)
     {

@@ -7,11 +7,12 @@ use http::StatusCode;
 use tidegate_core::Moment;
 use tidegate_core::delivery::{Ending, Head, RestartConsent};
 use tidegate_core::exchange::{AfterFailure, Next, Verdict};
-use tidegate_core::failure::Failure;
+use tidegate_core::failure::{Failure, Vote};
 use tidegate_core::limits::DeliveryMode;
 use tidegate_core::route::Target;
 use tidegate_wire::names::place;
 use tidegate_wire::openai_chat::{self, Assembler, Notice};
+use tokio::time::Instant;
 
 use super::pump::{Pump, Source};
 use super::reading::Reading;
@@ -64,6 +65,7 @@ impl Pump {
                 let (provider, key) = (Arc::clone(&place.provider), prospects.cache_key);
                 self.live.exchange.limit_attempt(place.profile, place.pool_wait, place.send_body, now);
                 let is_degraded = place.is_degraded;
+                self.key = call.key;
                 let steps = Arc::new(Steps::default());
                 self.source =
                     Source::Opening { future: Box::pin(open::open(Arc::clone(&provider), call, Arc::clone(&steps))), steps, seen: 0 };
@@ -134,7 +136,7 @@ impl Pump {
         }
         let pushback = self.detail.retry_after.take();
         if let Some(ticket) = self.ticket.take() {
-            ticket.failed(failure, pushback, now);
+            ticket.failed(failure, self.vote(failure), pushback, now);
         }
         let (mut ticket, mut cached) = (None, None);
         let mut outlook = Outlook { gateway: &self.gateway, places: &[], cache_key: None, ticket: &mut ticket, cached: &mut cached };
@@ -143,6 +145,12 @@ impl Pump {
             AfterFailure::Wait => self.source = Source::Waiting,
             AfterFailure::End(ending) => self.ended(ending, now),
         }
+    }
+
+    /// What the failure says about the health of its target. One refused key says little about a provider that has others.
+    fn vote(&self, failure: Failure) -> Vote {
+        let has_other_keys = || self.provider.as_ref().is_some_and(|provider| provider.keys.awake(Instant::now()) > 0);
+        if failure == Failure::UpstreamCredentials && has_other_keys() { Vote::None } else { failure.facts().breaker }
     }
 
     fn ended(&mut self, ending: Ending, now: Moment) {

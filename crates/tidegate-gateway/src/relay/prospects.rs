@@ -50,6 +50,6 @@ impl Prospects {
             traceparent: self.order.wishes.traceparent.as_deref(),
             deadline_header: self.order.setup.deadline_header.as_ref(),
         };
-        Call::chat(&self.order.chat, model, place.max_tokens, time_left, manner)
+        Call::chat(&self.order.chat, model, place.max_tokens, time_left, &place.provider.keys, manner)
     }
 }

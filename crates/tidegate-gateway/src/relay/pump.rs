@@ -29,6 +29,7 @@ use super::held::{Piece, Pieces};
 use super::prospects::Prospects;
 use super::reading::{self, Expectation, Reading};
 use crate::arrive::meter::Meter;
+use crate::attempt::keys::KeyIndex;
 use crate::attempt::open::{Answer, Body, OpenError, Steps};
 use crate::attempt::provider::Provider;
 use crate::attempt::pushback::pushback;
@@ -89,6 +90,8 @@ pub struct Pump {
     pub(super) ticket: Option<Ticket>,
     /// Whom it asks.
     pub(super) provider: Option<Arc<Provider>>,
+    /// With which of the provider's keys.
+    pub(super) key: Option<KeyIndex>,
     pub(super) held: Pieces,
     pub(super) ready: Pieces,
     pub(super) assembler: Option<Box<Assembler>>,
@@ -149,6 +152,7 @@ impl Pump {
             source: Source::Rest,
             ticket: None,
             provider: None,
+            key: None,
             held: Pieces::default(),
             ready: Pieces::default(),
             assembler: assembles.then(Box::default),
@@ -476,15 +480,22 @@ impl Pump {
                 release(body, &self.gateway.tasks);
                 let refusal = reading::refusal(status, &text);
                 let failure = refusal.failure;
-                if failure == Failure::UpstreamCredentials
-                    && let Some(provider) = self.provider.as_deref().filter(|provider| provider.refused_credentials())
-                {
-                    let provider = &provider.name;
-                    tracing::error!(%provider, status, "the provider refuses the gateway's key: every request to it will fail until api_key is changed");
+                if failure == Failure::UpstreamCredentials {
+                    self.key_refused(status);
                 }
                 self.detail.provider = Some(refusal);
                 self.fail(failure);
             }
+        }
+    }
+
+    /// Lets a refused key rest, and tells the operator.
+    fn key_refused(&self, status: u16) {
+        let Some(provider) = self.provider.as_deref() else { return };
+        let now = tokio::time::Instant::now();
+        if provider.keys.refused(self.key, now) {
+            let (key, others, provider) = (self.key.map(KeyIndex::number), provider.keys.awake(now), &provider.name);
+            tracing::error!(%provider, status, key, others, "the provider refuses the gateway's key: set another; those that are left serve meanwhile");
         }
     }
 

@@ -30,6 +30,7 @@ pub struct Expectation {
 
 /// The state of reading one answer.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each stream, and nearly all of a stream's life it is the large one")]
 pub enum Reading {
     /// Server-sent events.
     Events(Events),
