@@ -331,7 +331,7 @@ impl Pump {
             }
             Verdict::Fail(failure) => {
                 if facts.kind == EventKind::Error {
-                    self.detail.provider = Some(openai_chat::read_error_event(&event.data()));
+                    self.detail.provider = Some(openai_chat::read_error_event(self.errand.provider.masked(&event.data()).as_bytes()));
                 }
                 self.fail(failure);
             }
@@ -387,7 +387,7 @@ impl Pump {
             Reading::Whole(_) => self.fail(Failure::UpstreamCut),
             Reading::Refusal { status, body: text } => {
                 body.release(&self.gateway.tasks);
-                let refusal = reading::refusal(status, &text);
+                let refusal = reading::refusal(status, self.errand.provider.masked(&text).as_bytes());
                 let failure = refusal.failure;
                 if failure == Failure::UpstreamCredentials && self.errand.provider.refused_credentials() {
                     let provider = &self.errand.provider.name;
