@@ -17,6 +17,9 @@ use super::io::Io;
 use super::keys::Keys;
 use crate::worker;
 
+/// Shortest part of a key or a header's value that is a secret and no common word.
+const SHORTEST_SECRET: usize = 8;
+
 /// A provider and its connections. Each worker keeps the connections that it opened, so that a stream's two sockets always belong to one
 /// event loop and no packet wakes another core.
 #[derive(Debug)]
@@ -194,6 +197,15 @@ impl Provider {
     fn tls(&self) -> io::Result<Arc<rustls::ClientConfig>> {
         let made = self.tls.get_or_init(|| connect::tls_settings(self.settings.ca_file.as_deref(), self.settings.http2));
         made.clone().map_err(io::Error::other)
+    }
+
+    /// What the provider said of an error, with stars for the secrets that it repeats: an error often holds the key that was refused.
+    #[must_use]
+    pub fn masked(&self, said: &[u8]) -> String {
+        let keys = self.settings.api_keys.iter().map(ExposeSecret::expose_secret);
+        let values = self.settings.headers.iter().flat_map(|(_, value)| value.split_ascii_whitespace());
+        let secrets = keys.chain(values).filter(|secret| secret.len() >= SHORTEST_SECRET);
+        secrets.fold(String::from_utf8_lossy(said).into_owned(), |said, secret| said.replace(secret, "***"))
     }
 }
 

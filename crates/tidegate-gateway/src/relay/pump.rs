@@ -417,7 +417,7 @@ impl Pump {
             }
             Verdict::Fail(failure) => {
                 if facts.kind == EventKind::Error {
-                    self.detail.provider = Some(openai_chat::read_error_event(&event.data()));
+                    self.detail.provider = Some(openai_chat::read_error_event(self.masked(&event.data()).as_bytes()));
                 }
                 self.fail(failure);
             }
@@ -478,7 +478,7 @@ impl Pump {
             Reading::Whole(_) => self.fail(Failure::UpstreamCut),
             Reading::Refusal { status, body: text } => {
                 release(body, &self.gateway.tasks);
-                let refusal = reading::refusal(status, &text);
+                let refusal = reading::refusal(status, self.masked(&text).as_bytes());
                 let failure = refusal.failure;
                 if failure == Failure::UpstreamCredentials {
                     self.key_refused(status);
@@ -486,6 +486,14 @@ impl Pump {
                 self.detail.provider = Some(refusal);
                 self.fail(failure);
             }
+        }
+    }
+
+    /// What the provider said, without the secrets that it repeats.
+    fn masked(&self, said: &[u8]) -> String {
+        match self.provider.as_deref() {
+            Some(provider) => provider.masked(said),
+            None => String::from_utf8_lossy(said).into_owned(),
         }
     }
 
