@@ -29,7 +29,7 @@ use crate::deliver::answer::Response;
 use crate::deliver::{background, open, refuse};
 use crate::drain::Stage;
 use crate::gateway::Gateway;
-use crate::record::live::{Identity, Live};
+use crate::record::live::{Held, Identity, Live};
 use crate::relay::prospects::{Order, Prospects};
 use crate::relay::pump::{Errand, Pump};
 use crate::relay::reading::Expectation;
@@ -226,7 +226,8 @@ pub async fn begin(gateway: &Arc<Gateway>, order: &Arc<Order>, permit: Arc<Permi
     })?;
     let caches = places.iter().any(|place| matches!(place, route::places::Place::Cached(_)));
     let cache_key = caches.then(|| CacheKey::of(chat, &order.caller));
-    let live = Box::new(Live::new(Arc::clone(gateway), identity, exchange, entry, permit));
+    let held = Held { entry, permit, prices: Arc::clone(&setup.prices) };
+    let live = Box::new(Live::new(Arc::clone(gateway), identity, exchange, held));
     let prospects = Box::new(Prospects { order: Arc::clone(order), places, cache_key, streams: terms.streams });
     Ok(Begun { live, prospects })
 }

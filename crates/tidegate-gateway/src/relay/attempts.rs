@@ -66,6 +66,7 @@ impl Pump {
                 self.live.exchange.limit_attempt(place.profile, place.pool_wait, place.send_body, now);
                 let is_degraded = place.is_degraded;
                 self.key = call.key;
+                self.asked = Some(call.body.clone());
                 let steps = Arc::new(Steps::default());
                 self.source =
                     Source::Opening { future: Box::pin(open::open(Arc::clone(&provider), call, Arc::clone(&steps))), steps, seen: 0 };
@@ -128,6 +129,7 @@ impl Pump {
     /// The attempt failed. Dropping its source cancels it; what was held of it is forgotten.
     pub(super) fn fail(&mut self, failure: Failure) {
         let now = self.gateway.clock.now();
+        self.note_uncounted(None);
         self.source = Source::Rest;
         self.held.clear();
         self.cache_as = None;

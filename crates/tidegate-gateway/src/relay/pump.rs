@@ -37,6 +37,7 @@ use crate::deliver::background::Job;
 use crate::gateway::Gateway;
 use crate::header_name;
 use crate::record::live::Live;
+use crate::record::spend::{Shown, Uncounted};
 use crate::route::standing::Ticket;
 use crate::serve::Begun;
 use crate::tasks::Tasks;
@@ -90,6 +91,8 @@ pub struct Pump {
     pub(super) ticket: Option<Ticket>,
     /// Whom it asks.
     pub(super) provider: Option<Arc<Provider>>,
+    /// What it was asked, until its usage is known.
+    pub(super) asked: Option<Bytes>,
     /// With which of the provider's keys.
     pub(super) key: Option<KeyIndex>,
     pub(super) held: Pieces,
@@ -152,6 +155,7 @@ impl Pump {
             source: Source::Rest,
             ticket: None,
             provider: None,
+            asked: None,
             key: None,
             held: Pieces::default(),
             ready: Pieces::default(),
@@ -215,7 +219,8 @@ impl Pump {
 
     /// Takes the parts that outlive the client.
     #[must_use]
-    pub fn into_parts(self) -> (Box<Live>, Option<Rest>) {
+    pub fn into_parts(mut self) -> (Box<Live>, Option<Rest>) {
+        self.note_uncounted(None);
         let rest = match self.source {
             Source::Answering { body: Some(body), reading } => Some(Rest::Answering { body, reading }),
             Source::Opening { future: answer, steps, .. } if steps.is_sent() => {
@@ -469,6 +474,7 @@ impl Pump {
                 match self.live.exchange.whole_answer(&facts, now) {
                     Verdict::Fail(failure) => self.fail(failure),
                     _ => {
+                        self.note_uncounted(Some(&whole));
                         self.succeeded(Some(&whole), now);
                         self.ready.push(whole, u64::from(facts.has_output));
                     }
@@ -549,8 +555,26 @@ impl Pump {
         }
     }
 
+    /// The attempt is over, or is left to itself: if it was answered and its usage was not told, it will be estimated.
+    pub(super) fn note_uncounted(&mut self, whole: Option<&Bytes>) {
+        let Some(asked) = self.asked.take() else { return };
+        let attempts = &self.live.exchange.tally().attempts;
+        let Some(last) = attempts.last().filter(|last| last.usage.is_none()) else { return };
+        if !last.http_status.is_some_and(|status| (200..300).contains(&status)) {
+            return;
+        }
+        let shown = match (whole, &self.source) {
+            (Some(whole), _) => Shown::Body(whole.clone()),
+            (None, Source::Answering { reading: Reading::Events(events), .. }) => Shown::Piece(events.output_sample()),
+            (None, _) => Shown::Piece(None),
+        };
+        let attempt = attempts.len() - 1;
+        self.live.uncounted.push(Uncounted { attempt, asked, shown });
+    }
+
     /// The attempt's answer is complete. `whole` is all of it, where that is at hand.
     fn succeeded(&mut self, whole: Option<&Bytes>, now: Moment) {
+        self.note_uncounted(None);
         self.errand.prospects = None;
         if let Some(ticket) = self.ticket.take() {
             ticket.succeeded(now);

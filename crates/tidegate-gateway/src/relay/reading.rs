@@ -5,7 +5,7 @@ use http::HeaderMap;
 use tidegate_core::event::EventFacts;
 use tidegate_core::failure::Failure;
 use tidegate_wire::names::value;
-use tidegate_wire::openai_chat::{self, ChatReader, ProviderError};
+use tidegate_wire::openai_chat::{self, ChatReader, ProviderError, TextSample};
 use tidegate_wire::sse::{RawEvent, Scanner, TooLong};
 
 use crate::attempt::h1::AnswerHead;
@@ -99,7 +99,13 @@ impl Events {
     /// Bytes of text that the answer has shown so far.
     #[must_use]
     pub fn output_bytes(&self) -> u64 {
-        0
+        self.reader.output_bytes()
+    }
+
+    /// A piece of that text.
+    #[must_use]
+    pub fn output_sample(&self) -> Option<TextSample> {
+        self.reader.output_sample()
     }
 
     /// The event that the body's end left unfinished.
