@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::delivery::{Committed, Delivery, Ending, Head, Pending, RestartConsent};
 use crate::event::{EventFacts, EventKind};
-use crate::failure::{Failure, Retry};
+use crate::failure::{Blame, Failure, Retry};
 use crate::health::{Health, Skip, SkipReason};
 use crate::limits::{DeliveryMode, Limits, RateGuard, TimeoutProfile};
 use crate::record::{AttemptOutcome, Decision};
@@ -23,6 +23,9 @@ use crate::retry::Again;
 use crate::route::{Failed, RoutePlan, Target};
 use crate::tally::{AttemptTally, Fate, Tally};
 use crate::timers::{TimeoutKind, TimerTable};
+
+/// How long a stream that perseveres leaves everybody alone once all have failed it.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// How far an attempt has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +91,8 @@ pub enum Due {
 pub enum Next {
     /// Ask this target.
     Ask(Target),
+    /// Nobody can be asked now: wait until [`Due::Attempt`].
+    Wait,
     /// Output was shown, so nobody else may be asked.
     Committed,
     /// The stream is over: nobody is left to ask.
@@ -121,6 +126,8 @@ pub struct Exchange {
     head_due: Option<Moment>,
     /// Until when the providers asked to be left alone.
     pushback_until: Option<Moment>,
+    /// The whole plan, for a stream that waits for better times when all of it has failed.
+    perseveres: Option<Box<RoutePlan>>,
     tally: Tally,
 }
 
@@ -150,6 +157,7 @@ impl Exchange {
             last_write: arrived,
             head_due: Some(arrived + limits.head_after),
             pushback_until: None,
+            perseveres: None,
             tally: Tally::new(arrived),
         }
     }
@@ -161,6 +169,13 @@ impl Exchange {
         exchange.line = Line::Before(Delivery::restarted(consent, plan));
         exchange.tally.head = Some(now);
         exchange
+    }
+
+    /// Nobody waits for this stream: when its whole plan, which is `plan`, has failed, it waits and begins with it anew, until its deadline.
+    #[must_use]
+    pub fn persevering(mut self, plan: RoutePlan) -> Self {
+        self.perseveres = Some(Box::new(plan));
+        self
     }
 
     /// Keeps the head back until the stream has ended: for a whole answer whose client must read a real status.
@@ -236,6 +251,9 @@ impl Exchange {
             return Next::Committed;
         }
         let failure = self.tally.last_failure().unwrap_or_else(|| self.why_nobody());
+        if self.waits_for_better_times(failure, now) {
+            return Next::Wait;
+        }
         Next::End(self.end(|line| line.fail(failure)))
     }
 
@@ -319,6 +337,7 @@ impl Exchange {
                 AfterFailure::Wait
             }
             Again::Next | Again::Degrade => AfterFailure::TryNext,
+            Again::Stop if self.waits_for_better_times(failure, now) => AfterFailure::Wait,
             Again::Stop => AfterFailure::End(self.end(|line| line.fail(failure))),
         }
     }
@@ -436,6 +455,22 @@ impl Exchange {
     #[must_use]
     pub fn time_left(&self, now: Moment) -> Duration {
         (self.tally.arrived + self.limits.profile.total).since(now)
+    }
+
+    /// For a stream that perseveres: whether the whole plan is tried once more, after a pause.
+    fn waits_for_better_times(&mut self, failure: Failure, now: Moment) -> bool {
+        let facts = failure.facts();
+        let helps = facts.blame == Blame::Upstream && facts.client_may_retry;
+        let at = self.pushback_until.unwrap_or(now).max(now + PAUSE);
+        let in_time = at.since(now) + self.limits.least < self.time_left(now);
+        let (Line::Before(delivery), Some(plan)) = (&mut self.line, &self.perseveres) else { return false };
+        if !helps || !in_time {
+            return false;
+        }
+        delivery.renew((**plan).clone());
+        self.pushback_until = None;
+        self.timers.set(TimeoutKind::Backoff, at);
+        true
     }
 
     fn hindrance(&self, target: &Target, now: Moment, health: &mut dyn Health) -> Option<Skip> {

@@ -35,14 +35,14 @@ impl Target {
 /// The targets that are left to try. Who owns it may fall back; [`crate::delivery::Delivery::commit`] takes it away.
 ///
 /// It consists of legs: the targets of the model that was asked for, and then one leg for each step of its degradation chain.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoutePlan {
     leg: Leg,
     further: VecDeque<Leg>,
     policy: RetryPolicy,
 }
 
-#[derive(Debug, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Leg {
     left: VecDeque<Target>,
     /// Attempts that may still be made.
@@ -70,6 +70,15 @@ impl RoutePlan {
     #[must_use]
     pub fn then(mut self, targets: impl IntoIterator<Item = Target>) -> Self {
         self.further.push_back(Leg::new(self.policy, targets));
+        self
+    }
+
+    /// With `target` asked after all others of its model: it has just failed in the middle of an answer.
+    #[must_use]
+    pub fn putting_off(mut self, target: &Target) -> Self {
+        let (last, first): (Vec<_>, Vec<_>) =
+            self.leg.left.drain(..).partition(|left| left.provider == target.provider && left.model == target.model);
+        self.leg.left = first.into_iter().chain(last).collect();
         self
     }
 

@@ -344,3 +344,22 @@ fn half_an_answer_begins_again_only_with_the_clients_consent_and_where_that_can_
     assert_eq!(begin(&mut again, 2), Next::Ask(target("b")));
     assert_eq!((again.head(), again.event(&output(), at(3))), (Head::Sent, Verdict::Commit));
 }
+
+#[test]
+fn a_stream_that_nobody_waits_for_begins_with_its_plan_anew_until_its_deadline() {
+    let plan = || RoutePlan::new([target("a"), target("b")]);
+    let limits = Limits::with_profile(TimeoutProfile::STANDARD);
+    let mut exchange = Exchange::new(DeliveryMode::Buffered, limits, plan(), at(0)).without_early_head().persevering(plan());
+    assert_eq!(begin(&mut exchange, 0), Next::Ask(target("a")));
+    assert_eq!(fail(&mut exchange, Failure::IdleTimeout, 1_000), AfterFailure::TryNext);
+    begin(&mut exchange, 1_000);
+    assert_eq!(fail(&mut exchange, Failure::IdleTimeout, 2_000), AfterFailure::Wait);
+    assert_eq!(exchange.wake_at(true), at(12_000));
+    assert_eq!(exchange.due(at(12_000), true), Due::Attempt);
+
+    let mut health = Refuses(&["a", "b"], SkipReason::BreakerOpen, Some(at(40_000)));
+    assert_eq!(exchange.begin_attempt(at(12_000), &mut health), Next::Wait, "every breaker is open");
+    assert_eq!(exchange.wake_at(true), at(40_000));
+    assert_eq!(begin(&mut exchange, 40_000), Next::Ask(target("a")));
+    assert!(matches!(fail(&mut exchange, Failure::ContentBlocked, 41_000), AfterFailure::End(_)), "what fails closed is not tried again");
+}

@@ -60,3 +60,10 @@ fn the_chain_follows_what_may_be_tried_again_and_nothing_that_fails_closed() {
         assert_eq!(after(&mut plan, retry), expected, "{retry:?}");
     }
 }
+
+#[test]
+fn a_target_that_is_put_off_is_asked_last_of_its_model() {
+    let mut plan = RoutePlan::new(["a", "b"].map(target)).then([target("small")]).putting_off(&target("a"));
+    let asked: Vec<_> = std::iter::from_fn(|| ask(&mut plan)).map(|target| target.model.to_string()).collect();
+    assert_eq!(asked, ["b", "a", "small"]);
+}

@@ -105,7 +105,7 @@ pub struct Pump {
     pub(super) status: StatusCode,
     pub(super) restarts: u32,
     pub(super) detail: Box<Detail>,
-    provider_headers: Option<Box<HeaderMap>>,
+    pub(super) provider_headers: Option<Box<HeaderMap>>,
     timer: Pin<Box<Sleep>>,
     armed: Moment,
 }

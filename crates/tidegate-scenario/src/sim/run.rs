@@ -96,6 +96,10 @@ impl<'s> Run<'s> {
         self.waits = false;
         let target = match self.exchange.begin_attempt(self.now, world) {
             Next::Ask(target) => target,
+            Next::Wait => {
+                self.waits = true;
+                return;
+            }
             Next::End(ending) => return self.tell(ending),
             Next::Committed => return,
         };
