@@ -18,7 +18,7 @@ pub struct RetryPolicy {
     pub backoff_max: Duration,
     /// Most that chance adds to a wait. Default 1 s.
     pub jitter: Duration,
-    /// Longest `Retry-After` that is waited for while another target could answer at once. Default 5 s.
+    /// Longest `Retry-After` that is waited for while another target, or a step of the degradation chain, could answer at once. Default 5 s.
     pub longest_pushback: Duration,
 }
 
@@ -42,6 +42,8 @@ pub struct Situation {
     pub attempts_left: u32,
     /// Other targets of this model that were not asked yet.
     pub others: u32,
+    /// A further step of the degradation chain is left.
+    pub goes_on: bool,
     /// How often this target was asked in a row.
     pub times_here: u32,
     /// The provider's `Retry-After`.
@@ -82,7 +84,8 @@ impl RetryPolicy {
             return next;
         }
         let wait = self.wait(situation, health.chance());
-        let is_too_long = situation.others > 0 && situation.pushback.is_some_and(|pushback| pushback > self.longest_pushback);
+        let is_too_long =
+            (situation.others > 0 || situation.goes_on) && situation.pushback.is_some_and(|pushback| pushback > self.longest_pushback);
         let comes_too_late = wait + situation.least > situation.time_left;
         if is_too_long || comes_too_late || !health.may_repeat(now) { next } else { Again::Same(wait) }
     }
