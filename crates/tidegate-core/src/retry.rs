@@ -77,7 +77,9 @@ impl RetryPolicy {
         }
         let may_stay = match situation.retry {
             Retry::SameOnceThenNext => situation.times_here < 2,
-            Retry::SameThenNext | Retry::AfterPushback => true,
+            Retry::SameThenNext => true,
+            // Without a word on how long it is limited, whoever is not limited answers sooner.
+            Retry::AfterPushback => situation.pushback.is_some() || situation.others == 0,
             Retry::Never | Retry::NextTarget | Retry::LargerContext => false,
         };
         if !may_stay || situation.attempts_left <= situation.others {

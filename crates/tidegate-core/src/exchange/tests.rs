@@ -108,8 +108,9 @@ fn before_output_every_failure_does_what_its_row_says() {
         let expected = match failure.facts().retry {
             // No target of this plan is marked for a larger context.
             Retry::Never | Retry::LargerContext => Decision::Fail,
-            Retry::SameOnceThenNext | Retry::SameThenNext | Retry::AfterPushback => Decision::RetrySame,
-            Retry::NextTarget => Decision::NextTarget,
+            Retry::SameOnceThenNext | Retry::SameThenNext => Decision::RetrySame,
+            // Nobody said for how long it is limited.
+            Retry::NextTarget | Retry::AfterPushback => Decision::NextTarget,
         };
         let fate = exchange.tally().attempts[0].fate.as_ref().expect("the attempt is over");
         assert_eq!(fate.decision, expected, "{failure:?}");

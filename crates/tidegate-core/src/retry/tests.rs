@@ -37,12 +37,14 @@ fn what_follows_depends_on_the_class_of_the_failure() {
         (Situation { times_here: 2, ..situation(Retry::SameOnceThenNext) }, Again::Next),
         (situation(Retry::SameThenNext), Again::Same(SECOND)),
         (situation(Retry::NextTarget), Again::Next),
-        (situation(Retry::AfterPushback), Again::Same(SECOND)),
+        (situation(Retry::AfterPushback), Again::Next),
+        (Situation { pushback: Some(SECOND), ..situation(Retry::AfterPushback) }, Again::Same(SECOND)),
         (situation(Retry::LargerContext), Again::Next),
         (alone(Retry::SameOnceThenNext), Again::Same(SECOND)),
         (Situation { times_here: 2, ..alone(Retry::SameOnceThenNext) }, Again::Stop),
         (alone(Retry::SameThenNext), Again::Same(SECOND)),
         (alone(Retry::NextTarget), Again::Stop),
+        (alone(Retry::AfterPushback), Again::Same(SECOND)),
         (alone(Retry::LargerContext), Again::Stop),
     ];
     for (situation, expected) in rows {
