@@ -1,6 +1,7 @@
 //! The behaviours that the gateway promises, each as a scenario and what the client sees of it.
 
 mod completion;
+mod crowd;
 mod failure_table;
 mod failures;
 mod fallback;
@@ -8,6 +9,7 @@ mod fixtures;
 mod head_and_keepalive;
 mod leaving;
 mod limits;
+mod outage;
 mod properties;
 mod provider_faults;
 mod rate_guard;

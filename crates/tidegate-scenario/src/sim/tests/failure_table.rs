@@ -138,11 +138,15 @@ impl Stage {
             Retry::SameOnceThenNext => 1,
             // Three attempts in all, of which a second target needs one.
             Retry::SameThenNext | Retry::AfterPushback if self.second == Second::Absent => 2,
-            Retry::SameThenNext | Retry::AfterPushback => 1,
+            Retry::SameThenNext => 1,
+            // Nobody said for how long it is limited.
+            Retry::AfterPushback => 0,
         };
         let rest: &[Decision] = match self.second {
             Second::Absent => &[Fail],
             Second::Answers => &[NextTarget, Deliver],
+            // The last target is asked again, for nobody else is left.
+            Second::Fails if failure.facts().retry == Retry::AfterPushback => &[NextTarget, RetrySame, Fail],
             Second::Fails => &[NextTarget, Fail],
         };
         [&vec![RetrySame; repetitions], rest].concat()

@@ -70,8 +70,8 @@ fn what_nobody_can_rescue_is_told_in_bounded_time() {
                 stream   429 upstream_rate_limited at 3s; a retry_same, a retry_same, a fail
                 coherent 429 upstream_rate_limited at 3s; a retry_same, a retry_same, a fail
             a: status 429; b: status 429
-                stream   429 upstream_rate_limited at 1s; a retry_same, a next_target, b fail
-                coherent 429 upstream_rate_limited at 1s; a retry_same, a next_target, b fail
+                stream   429 upstream_rate_limited at 1s; a next_target, b retry_same, b fail
+                coherent 429 upstream_rate_limited at 1s; a next_target, b retry_same, b fail
             a: status 503
                 stream   502 upstream_error at 3s; a retry_same, a retry_same, a fail
                 coherent 502 upstream_error at 3s; a retry_same, a retry_same, a fail
