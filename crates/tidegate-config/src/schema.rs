@@ -85,6 +85,17 @@ impl Transform for Plain {
                 schema.insert("type".to_owned(), only);
             }
         }
+        if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
+            choices.retain(|choice| choice["type"] != "null");
+            if let [Value::Object(only)] = choices.as_slice() {
+                let only = only.clone();
+                schema.remove("anyOf");
+                for (name, value) in only {
+                    // What the setting says of itself is nearer than what its type says.
+                    schema.ensure_object().entry(name).or_insert(value);
+                }
+            }
+        }
         if schema.get("default").is_some_and(|default| default.is_object() || default.is_array() || default.is_null()) {
             schema.remove("default");
         }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::view::View;
 use crate::wait::in_time;
@@ -69,6 +69,20 @@ impl Answer {
     pub async fn to(addr: SocketAddr, request: &[u8]) -> Result<Self> {
         let mut socket = in_time("a connection", TcpStream::connect(addr)).await??;
         socket.set_nodelay(true)?;
+        let sent = Instant::now();
+        socket.write_all(request).await?;
+        Self::on(socket, sent).await
+    }
+
+    /// The same from a client that takes little into its own socket, so that what it does not read waits in the gateway.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Answer::to`].
+    pub async fn to_reluctant(addr: SocketAddr, request: &[u8]) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(8 * 1024)?;
+        let mut socket = in_time("a connection", socket.connect(addr)).await??;
         let sent = Instant::now();
         socket.write_all(request).await?;
         Self::on(socket, sent).await

@@ -1,6 +1,7 @@
 //! A gateway between a client and a scripted provider.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -32,9 +33,11 @@ pub struct World {
 /// A [`World`] to be.
 pub struct WorldBuilder {
     scenario: String,
+    provider_keys: String,
     server: String,
     provider: String,
     model: String,
+    recovery: String,
     more: String,
     environment: Vec<(String, String)>,
     edge: Option<Edge>,
@@ -51,14 +54,17 @@ impl World {
         Self::of(scenario).start().await
     }
 
-    /// The same, to be changed before it starts.
+    /// The same, to be changed before it starts. Each request is attempted once and no breaker opens, so that one attempt can be looked at;
+    /// [`WorldBuilder::recovers`] changes that.
     #[must_use]
     pub fn of(scenario: &str) -> WorldBuilder {
         WorldBuilder {
             scenario: scenario.to_owned(),
+            provider_keys: format!("api_key = \"{PROVIDER_KEY}\""),
             server: String::new(),
             provider: String::new(),
             model: String::new(),
+            recovery: "[retry]\nattempts = 1\n[breaker]\nfailures = 1000000\ncooldown = \"1ms\"\n".to_owned(),
             more: String::new(),
             environment: Vec::new(),
             edge: None,
@@ -152,6 +158,13 @@ impl WorldBuilder {
         self
     }
 
+    /// Keys for the provider, which take turns.
+    #[must_use]
+    pub fn provider_keys(mut self, keys: &[&str]) -> Self {
+        self.provider_keys = format!("api_keys = {keys:?}");
+        self
+    }
+
     /// Lines for `[providers.mock]`.
     #[must_use]
     pub fn provider(mut self, lines: &str) -> Self {
@@ -166,11 +179,26 @@ impl WorldBuilder {
         self
     }
 
+    /// With the product's retries and breakers, changed by `sections`.
+    #[must_use]
+    pub fn recovers(mut self, sections: &str) -> Self {
+        sections.clone_into(&mut self.recovery);
+        self
+    }
+
     /// Whole sections.
     #[must_use]
     pub fn more(mut self, sections: &str) -> Self {
         self.more += sections;
         self
+    }
+
+    /// A model of this name at a provider of the test's own.
+    #[must_use]
+    pub fn provider_at(self, model: &str, addr: SocketAddr) -> Self {
+        self.more(&format!(
+            "[providers.{model}]\nkind = \"openai\"\nbase_url = \"http://{addr}/v1\"\n[models.{model}]\nroutes = [{{ provider = \"{model}\" }}]\n"
+        ))
     }
 
     /// A variable of the gateway's environment.
@@ -226,8 +254,8 @@ impl WorldBuilder {
     fn configuration(&self, provider: &str) -> Result<String> {
         let mut text = String::new();
         writeln!(text, "[server]\nlisten = \"127.0.0.1:0\"\n{}", self.server)?;
-        writeln!(text, "[providers.mock]\nkind = \"openai\"\nbase_url = \"{provider}\"\napi_key = \"{PROVIDER_KEY}\"\n{}", self.provider)?;
-        writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}", self.model, self.more)?;
+        writeln!(text, "[providers.mock]\nkind = \"openai\"\nbase_url = \"{provider}\"\n{}\n{}", self.provider_keys, self.provider)?;
+        writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}{}", self.model, self.recovery, self.more)?;
         Ok(text)
     }
 }

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use tidegate_e2e::{Chat, View, World, agree, eventually};
+use serde_json::Value;
+use tidegate_e2e::{Answer, Chat, View, World, agree, eventually};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -73,6 +74,36 @@ async fn it_is_noticed_before_the_head_and_for_a_whole_answer_too() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn bytes_behind_the_request_do_not_hide_that_its_sender_left() -> Result<()> {
+    let behind = [b"\r\n".to_vec(), Chat::new("next").bytes(), vec![b'x'; 8 * 1024]];
+    let world = World::start("m0: words 3 20s end; m1: words 3 20s end; m2: words 3 20s end; next: 'hello' end").await?;
+    for (n, behind) in behind.iter().enumerate() {
+        // In the same packet, and later.
+        for is_later in [false, true] {
+            let model = format!("m{n}");
+            let mut socket = TcpStream::connect(world.gateway.addr()).await?;
+            let request = Chat::new(&model).bytes();
+            socket.write_all(&if is_later { request } else { [&request[..], behind].concat() }).await?;
+            let mut answer = Answer::on(socket, Instant::now()).await?;
+            if is_later {
+                answer.socket().write_all(behind).await?;
+            }
+            let mut view = View::of(&answer);
+            view.read_on(&mut answer, 3).await?;
+            let left = Instant::now();
+            drop(answer);
+            let entry = world
+                .journal(&model, |entry| entry.peer_left_at.is_some() && entry.received_at + entry.peer_left_at.unwrap_or_default() > left);
+            let entry = entry.await?;
+            let noticed = (entry.received_at + entry.peer_left_at.context("it left")?).saturating_duration_since(left);
+            assert!(noticed < Duration::from_millis(100), "{model}, later: {is_later}: {noticed:?}");
+            agree(&view, &world.gateway.record(view.stream_id()).await?)?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_left_before_its_request_was_complete_costs_no_attempt() -> Result<()> {
     let world = World::start("m: 'hello' end").await?;
     let mut socket = TcpStream::connect(world.gateway.addr()).await?;
@@ -108,6 +139,57 @@ async fn an_answer_that_is_still_held_back_is_drained_too() -> Result<()> {
     drop(socket);
     let entry = world.journal("m", |entry| entry.finished || entry.peer_left_at.is_some()).await?;
     assert_eq!((entry.finished, entry.output_events_sent), (true, 20));
+    Ok(())
+}
+
+/// The record of a client that left before it read a stream's id.
+async fn only_record(world: &World) -> Result<Value> {
+    eventually("the record", async || {
+        let line = world.command(&["streams", "list", "--json"]).await.ok()?;
+        serde_json::from_str::<Value>(&line).ok().filter(|record| record["status"].is_string())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_drain_an_answer_that_has_not_begun_is_read_to_its_end_too() -> Result<()> {
+    for chat in [Chat::new("m"), Chat::whole("m")] {
+        let world = World::of("m: 300ms words 20 every 20ms end").model("on_disconnect = \"drain\"").start().await?;
+        let mut socket = TcpStream::connect(world.gateway.addr()).await?;
+        socket.write_all(&chat.bytes()).await?;
+        world.journal("m", |_| true).await?;
+        drop(socket);
+        let record = only_record(&world).await?;
+        assert_eq!((&record["status"], &record["code"]), (&"cancelled_before_output".into(), &"client_gone".into()), "{record}");
+        assert_eq!((&record["usage"]["source"], &record["usage"]["output_tokens"]), (&"provider".into(), &20.into()), "{record}");
+        assert_eq!(record["attempts"][0]["http_status"], 200, "{record}");
+        world.journal("m", |entry| entry.finished).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_drain_the_rest_of_a_whole_answer_is_read_too() -> Result<()> {
+    let world = World::of("m: head 'one' 300ms 'two' end").model("on_disconnect = \"drain\"").start().await?;
+    let mut socket = TcpStream::connect(world.gateway.addr()).await?;
+    socket.write_all(&Chat::whole("m").bytes()).await?;
+    world.journal("m", |entry| entry.status == 200).await?;
+    drop(socket);
+    let record = only_record(&world).await?;
+    assert_eq!((&record["status"], &record["usage"]["source"]), (&"cancelled_before_output".into(), &"provider".into()), "{record}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_answer_that_does_not_come_is_drained_for_its_time_alone() -> Result<()> {
+    let model = "on_disconnect = \"drain\"\ndrain = { max_time = \"300ms\" }";
+    let world = World::of("m: 'hel' stall").model(model).start().await?;
+    let mut socket = TcpStream::connect(world.gateway.addr()).await?;
+    socket.write_all(&Chat::whole("m").bytes()).await?;
+    world.journal("m", |_| true).await?;
+    drop(socket);
+    world.journal("m", |entry| entry.peer_left_at.is_some()).await?;
+    assert_eq!(only_record(&world).await?["usage"]["source"], "unknown");
     Ok(())
 }
 

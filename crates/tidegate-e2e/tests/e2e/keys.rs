@@ -9,7 +9,9 @@ use tidegate_e2e::{Chat, World, run};
 async fn with_a_key_made_the_gateway_takes_it_and_refuses_everything_else() -> Result<()> {
     let (world, key) = World::of("m: 'hello' end").start_with_key().await?;
     assert!(key.starts_with("tg_") && key.len() == 46, "{key}");
-    for chat in [Chat::new("m").key(&key), Chat::new("m").header("x-api-key", &key), Chat::whole("m").key(&key)] {
+    let by_header = Chat::new("m").header("x-api-key", &key);
+    let beside_a_proxys = by_header.clone().header("authorization", "Basic eDp5");
+    for chat in [Chat::new("m").key(&key), by_header, beside_a_proxys, Chat::whole("m").key(&key)] {
         let view = world.chat(&chat).await?;
         assert!(view.completed(), "{view:?}");
     }
@@ -22,7 +24,7 @@ async fn with_a_key_made_the_gateway_takes_it_and_refuses_everything_else() -> R
     }
     assert_eq!(world.gateway.get("/v1/models").await?.status, 401);
     assert_eq!(world.gateway.get("/healthz").await?.status, 200);
-    assert_eq!(world.mock.journal().entries().len(), 3);
+    assert_eq!(world.mock.journal().entries().len(), 4);
     Ok(())
 }
 

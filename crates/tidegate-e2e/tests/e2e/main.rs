@@ -2,6 +2,7 @@
 
 mod control;
 
+mod client_http;
 mod config;
 mod keys;
 mod limits;
@@ -10,6 +11,7 @@ mod after_output;
 mod before_output;
 mod delivery;
 mod keepalive;
+mod provider_http;
 mod relay;
 
 mod forward_proxy;
@@ -17,11 +19,13 @@ mod upstream;
 
 mod disconnect;
 mod drain;
+mod receipt;
 mod slow_client;
 
 mod ledger;
 mod operation;
 mod secrets;
+mod spend;
 mod streams_command;
 
 mod proxy;

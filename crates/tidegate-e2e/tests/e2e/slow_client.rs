@@ -4,21 +4,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use tidegate_e2e::{Answer, Chat, World, eventually};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpSocket;
+use tokio::io::AsyncReadExt;
 
 /// 200 MB of text as fast as it can be written: far more than all socket buffers on the way hold.
 fn flood(model: &str) -> String {
     format!("{model}: burst repeat 200000 ('{}') end", "x".repeat(1000))
 }
 
-/// A request whose client takes little into its own socket and reads nothing by itself.
+/// A request whose client reads nothing by itself.
 async fn unread(world: &World, model: &str) -> Result<Answer> {
-    let socket = TcpSocket::new_v4()?;
-    socket.set_recv_buffer_size(8 * 1024)?;
-    let mut socket = socket.connect(world.gateway.addr()).await?;
-    socket.write_all(&Chat::new(model).bytes()).await?;
-    Answer::on(socket, Instant::now()).await
+    Answer::to_reluctant(world.gateway.addr(), &Chat::new(model).bytes()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,6 +85,25 @@ async fn a_slow_client_of_an_answer_that_is_complete_is_recorded_as_slow() -> Re
     let record = world.gateway.record(&id).await?;
     assert_eq!(record["code"], "slow_client", "{record}");
     drop(answer);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_only_sips_at_a_complete_answer_does_not_keep_its_place_for_ever() -> Result<()> {
+    let scenario = format!("m: burst repeat 220 ('{}') end", "x".repeat(1000));
+    let world = World::of(&scenario).server("slow_client = \"1s\"\nmax_streams = 1").start().await?;
+    let mut answer = Answer::to_reluctant(world.gateway.addr(), &Chat::whole("m").bytes()).await?;
+    let id = answer.header("x-tidegate-stream-id").context("a stream id")?.to_owned();
+    let began = Instant::now();
+    let mut sips = 0;
+    // A sip in every tenth of a second is never silence, and would take half a minute.
+    while answer.socket().read(&mut [0; 1024]).await.is_ok_and(|count| count > 0) && began.elapsed() < Duration::from_secs(20) {
+        sips += 1;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(sips > 15, "{sips} in {:?}", began.elapsed());
+    let record = world.gateway.record(&id).await?;
+    assert_eq!((&record["status"], &record["code"]), (&"cancelled_after_output".into(), &"slow_client".into()), "{record}");
     Ok(())
 }
 

@@ -61,7 +61,8 @@ impl Caller {
     }
 }
 
-/// Finds the caller by `Authorization: Bearer` or `x-api-key`.
+/// Finds the caller by `Authorization: Bearer` or `x-api-key`. Either may be somebody else's business (a proxy's own password, say): what
+/// counts is that one of them is a key of this gateway.
 ///
 /// # Errors
 ///
@@ -70,14 +71,16 @@ pub fn caller(headers: &HeaderMap, keys: &KeyTable) -> Result<Caller, Failure> {
     if keys.is_open() {
         return Ok(Caller::Open);
     }
-    let key = presented(headers).ok_or(Failure::InvalidApiKey)?;
-    keys.lookup(key).cloned().map(Caller::Key).ok_or(Failure::InvalidApiKey)
+    presented(headers).find_map(|key| keys.lookup(key)).cloned().map(Caller::Key).ok_or(Failure::InvalidApiKey)
 }
 
-fn presented(headers: &HeaderMap) -> Option<&str> {
-    if let Some(authorization) = headers.get(http::header::AUTHORIZATION) {
-        let (scheme, key) = authorization.to_str().ok()?.split_once(' ')?;
-        return scheme.eq_ignore_ascii_case(value::BEARER).then(|| key.trim());
-    }
-    headers.get(header::API_KEY)?.to_str().ok().map(str::trim)
+/// What may be a key, in the order in which it is looked up.
+fn presented(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let authorization = text(http::header::AUTHORIZATION.as_str()).and_then(|value| value.split_once(' '));
+    let bearer = authorization.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(value::BEARER)).map(|(_, key)| key);
+    bearer.into_iter().chain(text(header::API_KEY)).map(str::trim)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,17 +5,19 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderValue, Version, header};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::meter::{Meter, MeteredIo, Patience};
+use super::meter::Meter;
 use super::paths;
+use super::socket::{MeteredIo, Patience};
 use crate::drain::Stage;
 use crate::gateway::Gateway;
 
-/// Largest head of a request. SDKs send two or three kilobytes; cookies of a careless proxy a few more.
+/// Largest head of a request, its empty line included. SDKs send two or three kilobytes; cookies of a careless proxy a few more.
 const MAX_HEAD: usize = 64 * 1024;
 /// How long a connection without a request is kept. Longer than the usual 60 s of proxies in front, so that they close first.
 const IDLE: Duration = Duration::from_secs(75);
@@ -37,16 +39,28 @@ pub async fn serve(gateway: Arc<Gateway>, tcp: TcpStream) {
     let service = {
         let (gateway, meter) = (Arc::clone(&gateway), Arc::clone(&meter));
         service_fn(move |request| {
-            meter.begin();
-            let answer = paths::answer(Arc::clone(&gateway), Arc::clone(&meter), request);
-            async move { Ok::<_, Infallible>(answer.await) }
+            meter.arrived();
+            let is_http_10 = request.version() == Version::HTTP_10;
+            let (gateway, meter) = (Arc::clone(&gateway), Arc::clone(&meter));
+            async move {
+                // Polled only once the answer to a request before it was taken.
+                meter.begin();
+                let mut answer = paths::answer(gateway, meter, request).await;
+                if is_http_10 {
+                    // It knows no chunks, so the end of a stream can only be that of the connection. In an answer of its own version the
+                    // HTTP library promises nothing else.
+                    *answer.version_mut() = Version::HTTP_10;
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            }
         })
     };
     let mut drain = gateway.drain.watch();
     let mut stage = *drain.borrow_and_update();
     let mut http = http1::Builder::new();
     // Who comes while the gateway drains still hears that it does, once.
-    http.half_close(false).max_buf_size(MAX_HEAD).keep_alive(stage == Stage::Serving);
+    http.half_close(false).max_buf_size(MAX_HEAD).max_header_size(MAX_HEAD).keep_alive(stage == Stage::Serving);
     let mut connection = pin!(http.serve_connection(io, service));
     loop {
         tokio::select! {

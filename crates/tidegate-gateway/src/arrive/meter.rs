@@ -1,21 +1,18 @@
 //! What the client's socket really took.
 //!
-//! A stream's record tells what the client was given, not what was handed to a buffer. The HTTP library sits between the two: it flushes the
-//! socket only once its own buffer is empty, so a flush that succeeds means that everything handed over so far was taken.
+//! A stream's record tells what the client was given, not what was handed to a buffer. The HTTP library sits between the two: it advances
+//! each piece ([`Handed`]) as far as the socket took it, and it flushes the socket only once its own buffer is empty, so a flush that succeeds
+//! means that the end of the answer was taken too.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Waker};
 
+use bytes::{Buf, Bytes};
 use tidegate_core::record::Delivered;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep};
 
 use crate::record::live::{Live, Receipt};
+use crate::relay::held::Piece;
 
 /// Bytes of one stream that may wait in this process for its client before the provider is no longer read. What waits is late, so it is little
 /// more than one read; the kernel's buffers come on top.
@@ -48,25 +45,70 @@ impl Counts {
         Delivered { bytes: self.bytes.load(Ordering::Relaxed), output_events: self.output_events.load(Ordering::Relaxed) }
     }
 
-    fn set(&self, counts: Delivered) {
-        self.bytes.store(counts.bytes, Ordering::Relaxed);
-        self.output_events.store(counts.output_events, Ordering::Relaxed);
+    fn add(&self, bytes: u64, output_events: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.output_events.fetch_add(output_events, Ordering::Relaxed);
+    }
+
+    fn clear(&self) {
+        self.bytes.store(0, Ordering::Relaxed);
+        self.output_events.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Bytes of an answer on their way to the socket. The HTTP library advances them by what the socket took, which goes into the account.
+#[derive(Debug)]
+pub struct Handed {
+    bytes: Bytes,
+    /// Events with output in it that are not in the account yet.
+    output_events: u64,
+    meter: Option<Arc<Meter>>,
+}
+
+impl Handed {
+    /// Bytes that belong to no stream.
+    #[must_use]
+    pub fn unmetered(bytes: Bytes) -> Self {
+        Self { bytes, output_events: 0, meter: None }
+    }
+}
+
+impl Buf for Handed {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        if let Some(meter) = &self.meter {
+            // A client that got the beginning of a piece may have seen any of its events: the record never says less than the client saw.
+            meter.taken.add(count as u64, std::mem::take(&mut self.output_events));
+        }
     }
 }
 
 impl Meter {
-    /// A request begins: counts start at zero.
-    pub fn begin(&self) {
+    /// A request came. The answer before it may still wait for the client.
+    pub fn arrived(&self) {
         self.in_request.store(true, Ordering::Relaxed);
-        self.flushed();
-        self.handed.set(Delivered::default());
-        self.taken.set(Delivered::default());
     }
 
-    /// Body bytes go to the HTTP library.
-    pub fn hand(&self, bytes: u64, output_events: u64) {
-        self.handed.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.handed.output_events.fetch_add(output_events, Ordering::Relaxed);
+    /// A request is served from now on, and nothing of the answer before it waits any more: counts start at zero.
+    pub fn begin(&self) {
+        self.handed.clear();
+        self.taken.clear();
+    }
+
+    /// A piece of the present stream, to be given to the HTTP library.
+    #[must_use]
+    pub fn hand(self: &Arc<Self>, piece: Piece) -> Handed {
+        let Piece { bytes, output_events } = piece;
+        self.handed.add(bytes.len() as u64, output_events);
+        Handed { bytes, output_events, meter: Some(Arc::clone(self)) }
     }
 
     /// Whether the socket took everything that was handed over.
@@ -81,7 +123,7 @@ impl Meter {
     }
 
     /// Whether the socket took everything that was handed over. Where not, the task of `cx` is woken once it has.
-    fn is_flushed_or_wakes(&self, cx: &Context<'_>) -> bool {
+    pub fn is_flushed_or_wakes(&self, cx: &Context<'_>) -> bool {
         self.waits_for_at_most(0, cx)
     }
 
@@ -93,7 +135,8 @@ impl Meter {
         has_room
     }
 
-    fn waiting_bytes(&self) -> u64 {
+    /// Bytes that were handed over and not taken.
+    pub(super) fn waiting_bytes(&self) -> u64 {
         self.handed.bytes.load(Ordering::Relaxed).saturating_sub(self.taken.bytes.load(Ordering::Relaxed))
     }
 
@@ -130,13 +173,34 @@ impl Meter {
         }
     }
 
+    /// A stream has ended whose client took everything, and another goes on in the same answer: counts start at zero again.
+    pub fn settle_and_go_on(&self, live: Box<Live>) {
+        live.settle(self.taken(), Receipt::Taken);
+        self.begin();
+    }
+
+    /// A request is on its way through the gateway.
+    pub(super) fn is_in_request(&self) -> bool {
+        self.in_request.load(Ordering::Relaxed)
+    }
+
+    /// A stream has ended and its client has not taken all of it.
+    pub(super) fn owes_farewell(&self) -> bool {
+        self.farewell().is_some()
+    }
+
+    /// The client is given up, because it takes too little.
+    pub(super) fn give_up(&self) {
+        self.is_slow.store(true, Ordering::Relaxed);
+    }
+
     /// The request is answered, by whatever: the connection waits for the next.
     pub fn answered(&self) {
         self.in_request.store(false, Ordering::Relaxed);
     }
 
-    fn flushed(&self) {
-        self.taken.set(self.handed.get());
+    /// The socket took everything, the end of the answer included.
+    pub(super) fn flushed(&self) {
         if let Some(waiting) = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take() {
             waiting.wake();
         }
@@ -146,7 +210,8 @@ impl Meter {
         }
     }
 
-    fn lost(&self) {
+    /// The connection is no more.
+    pub(super) fn lost(&self) {
         let ended = self.farewell().take();
         if let Some(live) = ended {
             live.settle(self.taken(), self.receipt_of_loss());
@@ -157,167 +222,3 @@ impl Meter {
         self.farewell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// How long a client may keep the gateway waiting.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// From the first byte of a request's head to its last.
-    pub head: Duration,
-    /// Between two requests.
-    pub idle: Duration,
-    /// Without taking a single byte that waits for it.
-    pub slow: Duration,
-}
-
-/// What a connection without a running request waits for.
-#[derive(Debug, Clone, Copy)]
-enum Waiting {
-    /// A request runs, or nothing was asked of the socket yet.
-    Nothing,
-    /// The next request, since then.
-    Request(Instant),
-    /// The rest of a head, since its first byte.
-    Head(Instant),
-}
-
-/// A client's socket with its account and the limits on a client that does nothing.
-#[derive(Debug)]
-pub struct MeteredIo {
-    tcp: TcpStream,
-    meter: Arc<Meter>,
-    patience: Patience,
-    waiting: Waiting,
-    /// A request came on it before.
-    had_request: bool,
-    /// One timer for all three limits: only one of them can run.
-    timer: Option<Pin<Box<Sleep>>>,
-    blocked_since: Option<Instant>,
-}
-
-impl MeteredIo {
-    /// Wraps a client's socket.
-    #[must_use]
-    pub fn new(tcp: TcpStream, meter: Arc<Meter>, patience: Patience) -> Self {
-        Self { tcp, meter, patience, waiting: Waiting::Nothing, had_request: false, timer: None, blocked_since: None }
-    }
-
-    /// Ready once `until` has passed. The timer is kept and moved, not made anew for every request.
-    fn poll_limit(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
-        if timer.deadline() != until {
-            timer.as_mut().reset(until);
-        }
-        timer.as_mut().poll(cx)
-    }
-
-    /// Nothing came to be read. While no request runs, that must not last.
-    fn poll_read_patience(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Bytes of an answer that still wait for the client have a limit of their own; the next request is due once they are taken.
-        if self.meter.in_request.load(Ordering::Relaxed) || !self.meter.is_flushed_or_wakes(cx) {
-            self.note_request();
-            return Poll::Pending;
-        }
-        if matches!(self.waiting, Waiting::Nothing) {
-            self.waiting = Waiting::Request(Instant::now());
-        }
-        let (until, owes_status) = match self.waiting {
-            Waiting::Head(since) => (since + self.patience.head, true),
-            Waiting::Request(since) if self.had_request => (since + self.patience.idle, false),
-            // A connection that never said anything is held to the limit of a head: it takes another's place.
-            Waiting::Request(since) => (since + self.patience.head, false),
-            Waiting::Nothing => return Poll::Pending,
-        };
-        match self.poll_limit(until, cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => {
-                if owes_status {
-                    self.say_request_timeout();
-                }
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-        }
-    }
-
-    fn note_request(&mut self) {
-        self.waiting = Waiting::Nothing;
-        self.had_request = true;
-    }
-
-    fn note_read(&mut self) {
-        if self.meter.in_request.load(Ordering::Relaxed) {
-            self.note_request();
-        } else if !matches!(self.waiting, Waiting::Head(_)) {
-            self.waiting = Waiting::Head(Instant::now());
-        }
-    }
-
-    /// The HTTP library ends a connection without a word when a head does not come; a client deserves its status.
-    fn say_request_timeout(&mut self) {
-        let told = socket2::SockRef::from(&self.tcp).send(crate::deliver::refuse::REQUEST_TIMEOUT).is_ok();
-        tracing::debug!(told, "a request's head did not arrive in time");
-    }
-
-    fn track_write<T>(&mut self, result: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        if result.is_ready() {
-            self.blocked_since = None;
-            return result;
-        }
-        let since = *self.blocked_since.get_or_insert_with(Instant::now);
-        match self.poll_limit(since + self.patience.slow, cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => {
-                self.meter.is_slow.store(true, Ordering::Relaxed);
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-        }
-    }
-}
-
-impl AsyncRead for MeteredIo {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        match Pin::new(&mut this.tcp).poll_read(cx, buf) {
-            Poll::Pending => this.poll_read_patience(cx),
-            result @ Poll::Ready(_) => {
-                this.note_read();
-                result
-            }
-        }
-    }
-}
-
-impl AsyncWrite for MeteredIo {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.tcp).poll_write(cx, buf);
-        this.track_write(result, cx)
-    }
-
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.tcp).poll_write_vectored(cx, bufs);
-        this.track_write(result, cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.meter.flushed();
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
-    }
-}
-
-impl Drop for MeteredIo {
-    fn drop(&mut self) {
-        self.meter.lost();
-    }
-}
-
-#[cfg(test)]
-mod tests;

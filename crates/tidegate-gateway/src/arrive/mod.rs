@@ -2,7 +2,9 @@
 
 pub mod body;
 pub mod connection;
+pub mod deadline;
 pub mod headers;
 pub mod listener;
 pub mod meter;
 pub mod paths;
+pub mod socket;

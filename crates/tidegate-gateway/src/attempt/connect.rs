@@ -101,19 +101,32 @@ impl Endpoint {
 
     async fn open_tcp(&self) -> io::Result<TcpStream> {
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host((self.bare_name(), self.port)).await?.collect();
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for (n, address) in addresses.iter().enumerate() {
-            let is_last = n + 1 == addresses.len();
-            match open_address(*address, is_last).await {
-                Ok(tcp) => {
-                    tcp.set_nodelay(true)?;
-                    return Ok(tcp);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        open_first(&addresses).await
     }
+}
+
+/// Opens a connection to the first of a name's `addresses` that takes one.
+///
+/// # Errors
+///
+/// What went wrong with the last of them.
+///
+/// # Cancel safety
+///
+/// Safe: dropping it closes what was opened.
+pub async fn open_first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (n, address) in addresses.iter().enumerate() {
+        let is_last = n + 1 == addresses.len();
+        match open_address(*address, is_last).await {
+            Ok(tcp) => {
+                tcp.set_nodelay(true)?;
+                return Ok(tcp);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// The last address may take whatever time the caller has left.

@@ -5,8 +5,9 @@
 //! holds no buffer at all (docs/decisions/003).
 
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -50,19 +51,47 @@ pub enum H1Error {
     BadHead(&'static str),
 }
 
-/// Sends a request whose head is written already.
+/// Sends a request whose head is written already. A provider need not read it to the end: where it refuses before, it may never take the
+/// rest, so what it says is read while there is something left to send. That refusal's head is answered, and the connection is of no more
+/// use than to read its body. Other bytes that came early are left in `rest`.
 ///
 /// # Errors
 ///
-/// [`H1Error::Io`] when the connection breaks.
+/// [`H1Error`] when the connection breaks.
 ///
 /// # Cancel safety
 ///
 /// Not safe: a part may have been sent. Drop the connection too.
-pub async fn send(io: &mut Io, head: Bytes, body: Bytes) -> Result<(), H1Error> {
-    io.write_all_buf(&mut head.chain(body)).await?;
-    io.flush().await?;
-    Ok(())
+pub async fn send(io: &mut Io, head: Bytes, body: Bytes, rest: &mut BytesMut) -> Result<Option<AnswerHead>, H1Error> {
+    let mut request = head.chain(body);
+    poll_fn(|cx| {
+        while request.has_remaining() {
+            match pin!(io.write_buf(&mut request)).poll(cx)? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::Error::from(io::ErrorKind::WriteZero).into())),
+                Poll::Ready(_) => {}
+                Poll::Pending => return poll_refusal(io, rest, cx).map_ok(Some),
+            }
+        }
+        pin!(io.flush()).poll(cx).map_ok(|()| None).map_err(H1Error::Io)
+    })
+    .await
+}
+
+/// Reads on until the head of a refusal is there. An answer that is none can wait until the request is sent: its sender reads on.
+fn poll_refusal(io: &mut Io, rest: &mut BytesMut, cx: &mut Context<'_>) -> Poll<Result<AnswerHead, H1Error>> {
+    loop {
+        let mut unread = rest.clone();
+        while let Some(head) = parse_head(&mut unread)? {
+            if head.status >= 300 {
+                *rest = unread;
+                return Poll::Ready(Ok(head));
+            }
+            if head.status >= 200 {
+                return Poll::Pending;
+            }
+        }
+        ready!(poll_head_bytes(io, rest, cx))?;
+    }
 }
 
 /// Reads the answer's head, skipping interim answers (100, 103). Bytes that came behind it are left in `rest`.
@@ -85,14 +114,22 @@ pub async fn read_head(io: &mut Io, rest: &mut BytesMut) -> Result<AnswerHead, H
             }
             continue;
         }
-        if rest.len() >= MAX_HEAD {
-            return Err(H1Error::BadHead("it is too large"));
-        }
-        rest.reserve(2048);
-        if io.read_buf(rest).await.map_err(|error| before_answer(error, rest))? == 0 {
-            return Err(if rest.is_empty() { H1Error::ClosedBeforeAnswer } else { H1Error::BadHead("it is cut off") });
-        }
+        poll_fn(|cx| poll_head_bytes(io, rest, cx)).await?;
     }
+}
+
+/// Reads more of a head.
+fn poll_head_bytes(io: &mut Io, rest: &mut BytesMut, cx: &mut Context<'_>) -> Poll<Result<(), H1Error>> {
+    if rest.len() >= MAX_HEAD {
+        return Poll::Ready(Err(H1Error::BadHead("it is too large")));
+    }
+    rest.reserve(2048);
+    let read = ready!(pin!(io.read_buf(rest)).poll(cx));
+    Poll::Ready(match read.map_err(|error| before_answer(error, rest))? {
+        0 if rest.is_empty() => Err(H1Error::ClosedBeforeAnswer),
+        0 => Err(H1Error::BadHead("it is cut off")),
+        _ => Ok(()),
+    })
 }
 
 fn before_answer(error: io::Error, rest: &BytesMut) -> H1Error {
@@ -184,6 +221,13 @@ impl H1Body {
     pub fn new(io: Io, head: &AnswerHead, first: BytesMut) -> Result<Self, H1Error> {
         let (framing, keep_alive) = framing_of(head)?;
         Ok(Self { io, framing, first, keep_alive, broken: false })
+    }
+
+    /// The same, of an answer that came before its request was sent: the connection ends with it.
+    #[must_use]
+    pub fn closing(mut self) -> Self {
+        self.keep_alive = false;
+        self
     }
 
     /// The next bytes of the body; `None` at its regular end, an error where it broke off.

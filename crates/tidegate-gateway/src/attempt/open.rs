@@ -7,11 +7,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::HeaderMap;
 use tidegate_config::Http2;
 use tidegate_core::exchange::Phase;
 use tidegate_core::failure::Failure;
 
+use super::call::Call;
 use super::h1::{self, AnswerHead, H1Body, H1Error};
 use super::h2::{H2Body, H2Error, Place};
 use super::io::Io;
@@ -20,17 +20,6 @@ use crate::tasks::Tasks;
 
 /// How long the rest of a body that nobody needs may take before its connection is closed instead of kept.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// What is asked of a provider.
-#[derive(Debug)]
-pub struct Call {
-    /// Path behind the provider's base address.
-    pub endpoint: &'static str,
-    /// Headers of this request, beside the provider's own.
-    pub headers: HeaderMap,
-    /// The JSON body.
-    pub body: Bytes,
-}
 
 /// The head of an answer, and its body to come.
 #[derive(Debug)]
@@ -75,6 +64,12 @@ impl Steps {
         self.0.fetch_max(phase as u8 + 1, Ordering::Relaxed);
     }
 
+    /// Whether the provider has the whole request.
+    #[must_use]
+    pub fn is_sent(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > Phase::Sent as u8
+    }
+
     /// The phases that were reached beyond the first `known`, in order.
     pub fn beyond(&self, known: usize) -> impl Iterator<Item = Phase> + use<> {
         let reached = usize::from(self.0.load(Ordering::Relaxed));
@@ -100,6 +95,9 @@ pub async fn open(provider: Arc<Provider>, call: Arc<Call>, steps: Arc<Steps>) -
     let (head, wire) = over_pooled_or_fresh(&provider, &call, &steps).await?;
     if provider.is_the_proxys(head.status) {
         return Err(OpenError::new(Failure::ConnectFailed, "the proxy refused the request with status 407"));
+    }
+    if let Some(key) = call.key.filter(|_| (200..300).contains(&head.status)) {
+        provider.keys.accepted(key);
     }
     Ok(Answer { head, body: Body { wire, provider, _slot: slot } })
 }
@@ -133,19 +131,23 @@ async fn over_any(provider: &Provider, call: &Call, steps: &Steps) -> Result<(An
 
 async fn over_h1(provider: &Provider, mut io: Io, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), H1Error> {
     steps.reach(Phase::Connected);
-    let sent = h1::send(&mut io, request_head(provider, call), call.body.clone()).await;
+    let mut rest = BytesMut::new();
+    let sent = h1::send(&mut io, request_head(provider, call), call.body.clone(), &mut rest).await;
+    let is_whole = matches!(sent, Ok(None));
     if sent.is_ok() {
         steps.reach(Phase::Sent);
     }
-    // A provider may refuse a request before it has read it whole: its answer says more than the broken write.
-    let mut rest = BytesMut::new();
-    let head = match (h1::read_head(&mut io, &mut rest).await, sent) {
-        (Ok(head), _) => head,
-        (Err(H1Error::ClosedBeforeAnswer), _) => return Err(H1Error::ClosedBeforeAnswer),
-        (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(error),
+    let head = match sent {
+        Ok(Some(refusal)) => refusal,
+        Ok(None) => h1::read_head(&mut io, &mut rest).await?,
+        // Who hangs up on a request may have said why before: that tells more than the broken write.
+        Err(broken) => match h1::read_head(&mut io, &mut rest).await {
+            Err(H1Error::ClosedBeforeAnswer) => return Err(H1Error::ClosedBeforeAnswer),
+            said => said.map_err(|_| broken)?,
+        },
     };
     let body = H1Body::new(io, &head, rest)?;
-    Ok((head, Wire::H1(Box::new(body))))
+    Ok((head, Wire::H1(Box::new(if is_whole { body } else { body.closing() }))))
 }
 
 async fn over_h2(provider: &Provider, place: Place, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), H2Error> {

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use tidegate_config::OnDisconnect;
 use tidegate_core::failure::Failure;
 
-use crate::arrive::meter::Meter;
+use crate::arrive::meter::{Handed, Meter};
 use crate::gateway::Gateway;
 use crate::record::later;
 use crate::record::live::{Live, Receipt};
@@ -38,21 +38,20 @@ impl AnswerBody {
     /// Bytes that belong to no stream.
     #[must_use]
     pub fn plain(bytes: impl Into<Bytes>) -> Self {
-        Self::Whole(WholeBody { bytes: Some(bytes.into()), output_events: 0, owner: None })
+        Self::Whole(WholeBody { piece: Some(Piece { bytes: bytes.into(), output_events: 0 }), owner: None })
     }
 
     /// The only bytes of a stream that has ended.
     #[must_use]
     pub fn last_of(live: Box<Live>, meter: Arc<Meter>, piece: Piece) -> Self {
-        Self::Whole(WholeBody { bytes: Some(piece.bytes), output_events: piece.output_events, owner: Some((live, meter)) })
+        Self::Whole(WholeBody { piece: Some(piece), owner: Some((live, meter)) })
     }
 }
 
 /// Whole bytes of known length.
 #[derive(Debug)]
 pub struct WholeBody {
-    bytes: Option<Bytes>,
-    output_events: u64,
+    piece: Option<Piece>,
     owner: Option<(Box<Live>, Arc<Meter>)>,
 }
 
@@ -86,14 +85,9 @@ impl StreamBody {
         self
     }
 
-    fn hand_over(&self, piece: Piece) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        self.meter.hand(piece.bytes.len() as u64, piece.output_events);
-        Poll::Ready(Some(Ok(Frame::data(piece.bytes))))
-    }
-
-    fn poll_pump(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_pump(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Handed>, io::Error>>> {
         if let Some(first) = self.first.take() {
-            return self.hand_over(first);
+            return Poll::Ready(Some(Ok(Frame::data(self.meter.hand(first)))));
         }
         let client_takes = self.meter.has_room(cx);
         let Some(pump) = &mut self.pump else { return Poll::Ready(None) };
@@ -101,7 +95,7 @@ impl StreamBody {
             return match pump.poll_step(cx, client_takes) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Step::Head) => continue,
-                Poll::Ready(Step::Piece(piece)) => self.hand_over(piece),
+                Poll::Ready(Step::Piece(piece)) => Poll::Ready(Some(Ok(Frame::data(self.meter.hand(piece))))),
                 Poll::Ready(Step::End) => {
                     let has_failed = pump.live().exchange.ending().is_some_and(|ending| ending.failure.is_some());
                     let broken = self.breaks_on_failure && has_failed;
@@ -137,10 +131,10 @@ impl Drop for StreamBody {
         live.delivered = self.meter.taken();
         self.meter.answered();
         match (self.on_disconnect, rest) {
-            (OnDisconnect::Drain { max_tokens, max_time }, Some((body, events))) => {
+            (OnDisconnect::Drain { max_tokens, max_time }, Some(rest)) => {
                 let tasks = self.gateway.tasks.clone();
                 let caps = (max_tokens, max_time);
-                self.gateway.tasks.spawn(drainage::drain(live, body, events, caps, tasks));
+                self.gateway.tasks.spawn(drainage::drain(live, rest, caps, tasks));
             }
             (_, rest) => {
                 drop(rest);
@@ -154,7 +148,7 @@ impl Drop for StreamBody {
 impl Drop for WholeBody {
     fn drop(&mut self) {
         if let Some((live, meter)) = self.owner.take() {
-            if self.bytes.is_some() {
+            if self.piece.is_some() {
                 // Nobody took a byte: the connection was lost first.
                 meter.answered();
                 live.settle(meter.taken(), meter.receipt_of_loss());
@@ -166,17 +160,17 @@ impl Drop for WholeBody {
 }
 
 impl Body for AnswerBody {
-    type Data = Bytes;
+    type Data = Handed;
     type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Handed>, io::Error>>> {
         match self.get_mut() {
             Self::Stream(stream) => stream.poll_pump(cx),
-            Self::Whole(whole) => Poll::Ready(whole.bytes.take().map(|bytes| {
-                if let Some((_, meter)) = &whole.owner {
-                    meter.hand(bytes.len() as u64, whole.output_events);
-                }
-                Ok(Frame::data(bytes))
+            Self::Whole(whole) => Poll::Ready(whole.piece.take().map(|piece| {
+                Ok(Frame::data(match &whole.owner {
+                    Some((_, meter)) => meter.hand(piece),
+                    None => Handed::unmetered(piece.bytes),
+                }))
             })),
         }
     }
@@ -184,14 +178,14 @@ impl Body for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Stream(stream) => stream.is_over(),
-            Self::Whole(whole) => whole.bytes.as_ref().is_none_or(|bytes| bytes.is_empty() && whole.owner.is_none()),
+            Self::Whole(whole) => whole.piece.as_ref().is_none_or(|piece| piece.bytes.is_empty() && whole.owner.is_none()),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Stream(_) => SizeHint::default(),
-            Self::Whole(whole) => SizeHint::with_exact(whole.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Whole(whole) => SizeHint::with_exact(whole.piece.as_ref().map_or(0, |piece| piece.bytes.len() as u64)),
         }
     }
 }

@@ -11,10 +11,6 @@ use tidegate_wire::openai_chat::{self, AttemptSummary, ErrorContext};
 use super::answer::{AnswerBody, Response};
 use crate::relay::pump::Pump;
 
-/// What is said to a client whose request head did not arrive in time; written to the socket as it is.
-pub const REQUEST_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\ncontent-length: 138\r\nconnection: close\r\n\r\n\
-{\"error\":{\"message\":\"the request did not arrive completely in time\",\"type\":\"invalid_request_error\",\"code\":\"request_timeout\",\"param\":null}}";
-
 /// `Retry-After` where waiting helps and nobody said how long: short, because the gateway's own shortages are.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Clients ignore a pushback beyond a minute, or obey one of days: neither helps.
@@ -26,6 +22,18 @@ pub fn early(failure: Failure, message: Option<&str>, param: Option<&str>) -> Re
     let retry_after = wait_for(failure, None);
     let context = ErrorContext { message, param, retry_after, ..ErrorContext::default() };
     answer(failure, AnswerBody::plain(openai_chat::error_body(failure, &context)), retry_after)
+}
+
+/// What is said to a client whose request's head did not arrive in time; it is written to the socket as it is.
+#[must_use]
+pub fn request_timeout() -> Vec<u8> {
+    let body = openai_chat::error_body(Failure::RequestTimeout, &ErrorContext::default());
+    let (kind, length) = (value::JSON, body.len());
+    let head = format!(
+        "HTTP/1.1 408 Request Timeout\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n{}: false\r\nconnection: close\r\n\r\n",
+        header::SHOULD_RETRY
+    );
+    [head.as_bytes(), &body].concat()
 }
 
 /// The same answer, with the id by which both sides know the request.
@@ -87,7 +95,7 @@ fn with_context(pump: &Pump, failure: Failure, partial: bool, write: impl FnOnce
     let stream_id = pump.live().identity.id.to_string();
     let tally = pump.live().exchange.tally();
     let attempts: Vec<AttemptSummary<'_>> = (1..)
-        .zip(&tally.attempts)
+        .zip(tally.asked())
         .map(|(n, attempt)| {
             let failure = attempt.fate.as_ref().and_then(|fate| fate.failure);
             AttemptSummary { n, provider: &attempt.target.provider, code: failure.map(Failure::code) }
@@ -98,7 +106,7 @@ fn with_context(pump: &Pump, failure: Failure, partial: bool, write: impl FnOnce
     write(&ErrorContext {
         stream_id: Some(&stream_id),
         partial,
-        retry_after: wait_for(failure, detail.retry_after),
+        retry_after: wait_for(failure, pump.pushback()),
         attempts: &attempts,
         message: theirs.and_then(|theirs| theirs.message.as_deref()),
         param: theirs.and_then(|theirs| theirs.param.as_deref()),

@@ -1,10 +1,14 @@
 //! How the provider's answer is read: as events, as one whole body, or as a refusal.
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use tidegate_core::event::EventFacts;
 use tidegate_core::failure::Failure;
-use tidegate_wire::openai_chat::{self, ChatReader, ProviderError};
+use tidegate_wire::names::value;
+use tidegate_wire::openai_chat::{self, ChatReader, ProviderError, TextSample};
 use tidegate_wire::sse::{RawEvent, Scanner, TooLong};
+
+use crate::attempt::h1::AnswerHead;
 
 /// Largest event of a provider. An image in a delta is the largest in use.
 const MAX_EVENT: usize = 8 * 1024 * 1024;
@@ -26,6 +30,7 @@ pub struct Expectation {
 
 /// The state of reading one answer.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each stream, and nearly all of a stream's life it is the large one")]
 pub enum Reading {
     /// Server-sent events.
     Events(Events),
@@ -48,18 +53,31 @@ pub struct Events {
 }
 
 impl Reading {
-    /// How an answer with this status and media type is read.
+    /// How an answer with this head is read.
     #[must_use]
-    pub fn of(status: u16, is_event_stream: bool, expectation: Expectation) -> Self {
-        match status {
-            200..=299 if expectation.streamed && is_event_stream => Self::Events(Events {
-                scanner: Scanner::new(MAX_EVENT),
-                reader: ChatReader::new(expectation.choices, expectation.client_wants_usage),
-            }),
+    pub fn of(head: &AnswerHead, expectation: Expectation) -> Self {
+        match head.status {
+            200..=299 if expectation.streamed && is_event_stream(&head.headers) => Self::of_own(expectation),
             200..=299 => Self::Whole(BytesMut::new()),
             status => Self::Refusal { status, body: BytesMut::new() },
         }
     }
+
+    /// How an answer that is as expected is read, such as one of the gateway's own.
+    #[must_use]
+    pub fn of_own(expectation: Expectation) -> Self {
+        if !expectation.streamed {
+            return Self::Whole(BytesMut::new());
+        }
+        let reader = ChatReader::new(expectation.choices, expectation.client_wants_usage);
+        Self::Events(Events { scanner: Scanner::new(MAX_EVENT), reader })
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(http::header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+    let start = kind.and_then(|kind| kind.get(..value::EVENT_STREAM.len()));
+    start.is_some_and(|start| start.eq_ignore_ascii_case(value::EVENT_STREAM.as_bytes()))
 }
 
 impl Events {
@@ -76,6 +94,18 @@ impl Events {
     pub fn take_next(&mut self) -> Result<Option<(RawEvent, EventFacts)>, TooLong> {
         let event = self.scanner.next()?;
         Ok(event.map(|event| self.read(event)))
+    }
+
+    /// Bytes of text that the answer has shown so far.
+    #[must_use]
+    pub fn output_bytes(&self) -> u64 {
+        self.reader.output_bytes()
+    }
+
+    /// A piece of that text.
+    #[must_use]
+    pub fn output_sample(&self) -> Option<TextSample> {
+        self.reader.output_sample()
     }
 
     /// The event that the body's end left unfinished.

@@ -1,13 +1,12 @@
 use super::*;
 
 #[test]
-fn the_raw_request_timeout_announces_its_own_length() {
-    let text = std::str::from_utf8(REQUEST_TIMEOUT).expect("text");
+fn the_answer_to_a_late_head_is_like_every_other_refusal() {
+    let text = String::from_utf8(request_timeout()).expect("text");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-    let announced: usize =
-        head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length").parse().expect("a number");
-    assert_eq!(announced, body.len());
-    assert!(body.contains(Failure::RequestTimeout.code()) && body.contains(Failure::RequestTimeout.facts().message));
+    assert!(head.contains(&format!("content-length: {}", body.len())) && head.contains("x-should-retry: false"), "{head}");
+    let error = &serde_json::from_str::<serde_json::Value>(body).expect("JSON")["error"];
+    assert_eq!((&error["code"], &error["tidegate"]["partial"]), (&"request_timeout".into(), &false.into()), "{body}");
 }
 
 #[test]
