@@ -8,6 +8,7 @@
 
 pub mod agree;
 pub mod authority;
+pub mod chain;
 pub mod chat;
 pub mod edge;
 pub mod forward_proxy;
@@ -21,6 +22,7 @@ pub mod wait;
 pub mod world;
 
 pub use agree::agree;
+pub use chain::{asked, chain};
 pub use chat::Chat;
 pub use edge::Edge;
 pub use forward_proxy::{ForwardProxy, Manner};

@@ -135,6 +135,14 @@ impl World {
         Ok(())
     }
 
+    /// Every request that the mock had for `model`, in order.
+    #[must_use]
+    pub fn requests(&self, model: &str) -> Vec<JournalEntry> {
+        let mut entries = self.mock.journal().entries();
+        entries.retain(|entry| entry.model == model);
+        entries
+    }
+
     /// The mock's only request for `model`, as it stands once `settled` says so.
     ///
     /// # Errors
@@ -149,6 +157,13 @@ impl World {
 }
 
 impl WorldBuilder {
+    /// What the mock plays, where that is put together beside the rest.
+    #[must_use]
+    pub fn scenario(mut self, scenario: &str) -> Self {
+        scenario.clone_into(&mut self.scenario);
+        self
+    }
+
     /// Lines for `[server]`.
     #[must_use]
     pub fn server(mut self, lines: &str) -> Self {
@@ -177,7 +192,21 @@ impl WorldBuilder {
         self
     }
 
-    /// Whole sections.
+    /// A model that is served by these of the mock's targets, in this order; at another provider than `mock` where that goes before the name:
+    /// `other/a`. Further members of a route follow its name: `a, weight = 3`. The model's own lines may follow by [`WorldBuilder::more`].
+    #[must_use]
+    pub fn routes(self, model: &str, targets: &[&str]) -> Self {
+        let route = |target: &&str| {
+            let (name, members) = target.split_once(',').unwrap_or((target, ""));
+            let (provider, name) = name.split_once('/').unwrap_or(("mock", name));
+            let comma = if members.is_empty() { "" } else { "," };
+            format!("{{ provider = \"{provider}\", model = \"{name}\"{comma}{members} }}")
+        };
+        let routes: Vec<String> = targets.iter().map(route).collect();
+        self.more(&format!("[models.\"{model}\"]\nroutes = [{}]\n", routes.join(", ")))
+    }
+
+    /// Whole sections. `{mock}` in them is the mock's base URL.
     #[must_use]
     pub fn more(mut self, sections: &str) -> Self {
         self.more += sections;
@@ -246,7 +275,13 @@ impl WorldBuilder {
         let mut text = String::new();
         writeln!(text, "[server]\nlisten = \"127.0.0.1:0\"\n{}", self.server)?;
         writeln!(text, "[providers.mock]\nkind = \"openai\"\nbase_url = \"{provider}\"\napi_key = \"{PROVIDER_KEY}\"\n{}", self.provider)?;
-        writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}{}", self.model, self.recovery, self.more)?;
+        writeln!(
+            text,
+            "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}{}",
+            self.model,
+            self.recovery,
+            self.more.replace("{mock}", provider)
+        )?;
         Ok(text)
     }
 }

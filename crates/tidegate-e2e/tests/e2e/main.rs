@@ -14,6 +14,8 @@ mod keepalive;
 mod provider_http;
 mod relay;
 
+mod recovery;
+
 mod forward_proxy;
 mod upstream;
 
