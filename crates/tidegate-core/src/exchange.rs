@@ -262,6 +262,14 @@ impl Exchange {
         }
     }
 
+    /// The running attempt's request had to be sent once more, since the connection broke under it: that was a repetition, and the provider
+    /// may have had both.
+    pub fn sent_again(&mut self) {
+        if let (Line::Before(delivery), Some(attempt)) = (&mut self.line, self.tally.attempts.last()) {
+            delivery.asked(&attempt.target);
+        }
+    }
+
     /// Decides on one provider event.
     ///
     /// Comments and empty deltas prove that the connection lives, not that the answer makes progress, so they leave the idle limit alone.

@@ -344,3 +344,12 @@ fn half_an_answer_begins_again_only_with_the_clients_consent_and_where_that_can_
     assert_eq!(begin(&mut again, 2), Next::Ask(target("b")));
     assert_eq!((again.head(), again.event(&output(), at(3))), (Head::Sent, Verdict::Commit));
 }
+
+#[test]
+fn a_request_that_had_to_be_sent_again_counts_as_two_attempts_at_its_target() {
+    let mut exchange = asking(DeliveryMode::Stream, &["a", "b"]);
+    exchange.sent_again();
+    assert_eq!(fail(&mut exchange, Failure::ConnectFailed, 1), AfterFailure::TryNext, "once more was enough");
+    assert_eq!(begin(&mut exchange, 1), Next::Ask(target("b")));
+    assert!(matches!(fail(&mut exchange, Failure::UpstreamError, 2), AfterFailure::End(_)), "three requests were made");
+}

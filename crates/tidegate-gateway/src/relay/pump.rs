@@ -304,6 +304,9 @@ impl Pump {
                     *seen += 1;
                     self.live.exchange.reached(phase, now);
                 }
+                if steps.take_sent_again() {
+                    self.live.exchange.sent_again();
+                }
                 match result {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(answer)) => self.answered(answer),
