@@ -208,6 +208,12 @@ impl Exchange {
         }
     }
 
+    /// Whether somebody else than the target of the running attempt may still answer.
+    #[must_use]
+    pub fn may_fall_back(&self) -> bool {
+        matches!(&self.line, Line::Before(delivery) if delivery.has_target())
+    }
+
     /// Whether the status line is out.
     #[must_use]
     pub fn head(&self) -> Head {

@@ -58,6 +58,7 @@ impl Pump {
     fn ask(&mut self, target: &Target, cached: Option<Bytes>, now: Moment) {
         let Some(prospects) = self.errand.prospects.as_deref() else { return self.fail(Failure::Internal) };
         self.cache_as = None;
+        self.provider_headers = None;
         match prospects.places.get(target.place) {
             Some(Place::Provider(place)) => {
                 let call = Arc::new(prospects.call(place, &target.model, self.live.exchange.time_left(now)));

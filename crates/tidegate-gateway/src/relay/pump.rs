@@ -99,7 +99,8 @@ pub struct Pump {
     pub(super) status: StatusCode,
     pub(super) restarts: u32,
     pub(super) detail: Box<Detail>,
-    provider_headers: Option<Box<HeaderMap>>,
+    /// Headers of the running attempt's answer, or of the last one's.
+    pub(super) provider_headers: Option<Box<HeaderMap>>,
     timer: Pin<Box<Sleep>>,
     armed: Moment,
 }
