@@ -1,11 +1,11 @@
 //! What becomes of a request whose provider fails: rescued wherever the client has seen nothing, told honestly otherwise, in a few attempts.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tidegate_e2e::{Chat, View, World, agree, asked, chain};
+use tidegate_e2e::{Case, Chat, Sdk, View, World, agree, asked, chain};
 use tidegate_scenario::{JournalEntry, Scenario};
 use tokio::task::JoinSet;
 
@@ -79,6 +79,8 @@ const FAULTS: &[Fault] = &[
     fault("too-long", "status 400 code 'context_length_exceeded'", FORMS, "p:@!", "p:@!", REJECTED),
     fault("policy", "status 400 code 'content_policy_violation'", FORMS, "p:@!", "p:@!", BLOCKED),
     fault("filter", "status 400 code 'content_filter'", FORMS, "p:@!", "p:@!", BLOCKED),
+    fault("filter-event", r#"data '{"error":{"code":"content_filter"}}' eof"#, EVENTS, "p:@!", "p:@!", BLOCKED),
+    fault("busy-event", r#"data '{"error":{"code":"rate_limit_exceeded"}}' eof"#, EVENTS, "p:@+ p:@+ p:@!", "p:@+ p:@> s", LIMITED),
     fault("filtered", "'no' finish 'content_filter' done eof", FORMS, "p", "p", ""),
     fault("wrong", "status 400", FORMS, "p:@!", "p:@!", REJECTED),
     fault("key-401", "status 401", FORMS, "p:@!", "p:@!", KEY),
@@ -91,6 +93,8 @@ const FAULTS: &[Fault] = &[
 
 /// Waits that a test can wait for, and room for every repetition: many requests fail here at once.
 const QUICK: &str = "[retry]\nbackoff = \"20ms\"\njitter = \"1ms\"\nbudget_floor = 100000\n[deadline]\nleast = \"100ms\"\n";
+/// For targets that many requests fail at.
+const NO_BREAKER: &str = "[breaker]\nfailures = 100000\n";
 const LIMITS: &str = "timeouts = { first_byte = \"1s\", idle = \"1s\", total = \"5s\" }\n";
 
 /// The same provider with connections of its own, of which none ever rests where all that asks there is the fault `reset`.
@@ -145,13 +149,13 @@ impl Trial {
         agree(view, record)?;
         let attempts = chain(record, &format!("{}-", self.name));
         ensure!(attempts == self.attempts, "attempts: {attempts}");
-        let asked = asked(record).count();
+        let made = asked(record).count();
         let last = record["attempts"].as_array().and_then(|attempts| attempts.last()).context("an attempt")?;
-        let count = asked.to_string();
+        let count = made.to_string();
         let headers = ["x-tidegate-attempts", "x-tidegate-model", "x-tidegate-provider"].map(|name| view.header(name));
         ensure!(headers == [Some(count.as_str()), last["model"].as_str(), last["provider"].as_str()], "{headers:?}");
         ensure!(record["selected_model"] == last["model"] && record["requested_model"] == self.name, "another model: {record}");
-        self.judge_requests(world, asked)?;
+        self.judge_requests(world, made)?;
         if !self.code.is_empty() {
             return self.judge_failure(view, record);
         }
@@ -164,17 +168,14 @@ impl Trial {
         self.judge_identity(view, answer)?;
         let is_billed = |attempt: &Value| attempt["usage"]["source"] == "provider";
         ensure!(record["usage"] == last["usage"] && (answer.model.ends_with("-p") || is_billed(last)), "the usage is another's: {record}");
-        ensure!(
-            tidegate_e2e::asked(record).rev().skip(1).all(|failed| !is_billed(failed)),
-            "a failed attempt counts as an answer: {record}"
-        );
+        ensure!(asked(record).rev().skip(1).all(|failed| !is_billed(failed)), "a failed attempt counts as an answer: {record}");
         Ok(())
     }
 
     /// At most three requests, each of them an attempt, each asking the same.
-    fn judge_requests(&self, world: &World, asked: usize) -> Result<()> {
+    fn judge_requests(&self, world: &World, attempts: usize) -> Result<()> {
         let requests = self.requests(world);
-        ensure!(requests.len() == asked && asked <= 3, "{asked} attempts made {} requests", requests.len());
+        ensure!(requests.len() == attempts && attempts <= 3, "{attempts} attempts made {} requests", requests.len());
         let messages = |entry: &JournalEntry| serde_json::from_slice::<Value>(&entry.body).map(|body| body["messages"].clone());
         for entry in &requests {
             let asked = messages(entry)?;
@@ -267,5 +268,131 @@ async fn each_fault_of_a_provider_has_its_best_ending_in_every_form_and_in_few_a
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), trials.len(), wrong.join("\n"));
+    Ok(())
+}
+
+/// The pauses between the requests for `model`.
+fn pauses(world: &World, model: &str) -> Vec<Duration> {
+    world.requests(model).windows(2).map(|pair| pair[1].received_at - pair[0].received_at).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_settings_a_repetition_waits_a_second_and_then_two_and_up_to_a_second_more() -> Result<()> {
+    let world = World::of("p: status 500 | status 500 | 'saved' end").recovers("").start().await?;
+    let (view, record) = world.chat_and_record(&Chat::new("p")).await?;
+    assert_eq!(chain(&record, ""), "p:upstream_error>retry_same p:upstream_error>retry_same p", "{view:?}");
+    let pauses: Vec<f64> = pauses(&world, "p").iter().map(Duration::as_secs_f64).collect();
+    assert!((1.0..2.8).contains(&pauses[0]) && (2.0..3.8).contains(&pauses[1]), "{pauses:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pause_that_is_not_worth_waiting_for_is_left_to_the_next_route_or_to_the_client() -> Result<()> {
+    let scenario = "p: status 429 retry-after 30s; q: status 429 retry-after 30s; s: 'spare' end";
+    let world = World::of(scenario).recovers(QUICK).routes("spared", &["p", "s"]).start().await?;
+    let began = Instant::now();
+    let (view, record) = world.chat_and_record(&Chat::new("spared")).await?;
+    assert_eq!((chain(&record, "").as_str(), view.text.as_str()), ("p:upstream_rate_limited>next_target s", "spare"), "{view:?}");
+    let limited = Chat::new("q").header("x-tidegate-timeout-ms", "20000");
+    let (view, record) = world.chat_and_record(&limited).await?;
+    assert_eq!((chain(&record, "").as_str(), view.status), ("q:upstream_rate_limited>fail", 429), "{view:?}");
+    let wait: u64 = view.header("retry-after").context("a pause")?.parse()?;
+    assert!((29..=30).contains(&wait) && view.header("x-should-retry").is_none(), "{view:?}");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_hangs_up_on_a_resting_connection_gets_the_request_once_more_and_that_counts() -> Result<()> {
+    let world = World::of("warm: 'hello' end; p: refuse; q: refuse; s: 'spare' end").recovers(QUICK).server("workers = 1\n");
+    let world = world.routes("spared", &["p", "s"]).start().await?;
+    for (model, attempts, target) in [("spared", "p:connect_failed>next_target s", "p"), ("q", "q:connect_failed>fail", "q")] {
+        assert!(world.chat(&Chat::new("warm")).await?.completed());
+        let (view, record) = world.chat_and_record(&Chat::new(model)).await?;
+        assert_eq!(chain(&record, ""), attempts, "{view:?}");
+        assert_eq!(world.requests(target).len(), 2, "{:?}", world.requests(target));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_deadline_bounds_all_attempts_and_each_provider_is_told_what_is_left() -> Result<()> {
+    let world = World::of("p: 600ms status 503").recovers(&format!("{QUICK}overhead = \"200ms\"\n")).start().await?;
+    let began = Instant::now();
+    let (view, record) = world.chat_and_record(&Chat::whole("p").header("x-tidegate-timeout-ms", "2000")).await?;
+    let took = began.elapsed();
+    let repeated = "p:upstream_error>retry_same";
+    assert_eq!(chain(&record, ""), format!("{repeated} {repeated} p:deadline_exceeded>fail"), "{view:?}");
+    assert_eq!((view.status, view.code()), (504, "deadline_exceeded"), "{view:?}");
+    assert!((1_800..2_000).contains(&took.as_millis()) && record["deadline_ms"] == 1_800, "{took:?}: {record}");
+    let told = |entry: &JournalEntry| entry.headers.iter().find(|(name, _)| name == "x-tidegate-timeout-ms")?.1.parse::<u64>().ok();
+    let left: Vec<u64> = world.requests("p").iter().filter_map(told).collect();
+    assert!(left.len() == 3 && (1_500..=1_800).contains(&left[0]) && left.is_sorted_by(|a, b| *a >= b + 600), "{left:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_is_replaced_behind_a_head_that_is_out_and_the_head_names_nobody_who_did_not_answer() -> Result<()> {
+    let early = "head_after = \"100ms\"\nkeepalive = \"100ms\"\n";
+    let world = World::of("p: 400ms status 503; s: 'spare' end")
+        .recovers(&format!("{QUICK}{NO_BREAKER}"))
+        .server(early)
+        .routes("spared", &["p", "s"])
+        .start()
+        .await?;
+    for delivery in ["stream", "coherent"] {
+        let chat = |model| Chat::new(model).header("x-tidegate-delivery", delivery);
+        let (view, record) = world.chat_and_record(&chat("spared")).await?;
+        assert!(view.completed() && view.text == "spare" && view.comments > 0, "{view:?}");
+        let models: Vec<&str> =
+            view.events.iter().filter_map(|event| event.data.as_deref()).filter(|data| data.contains("\"p\"")).collect();
+        assert!(models.is_empty() && view.header("x-tidegate-model").is_none_or(|model| model == "s"), "{view:?}");
+        assert!(view.header("x-tidegate-attempts").is_none_or(|count| count == "3"), "{view:?}");
+        agree(&view, &record)?;
+        let (view, record) = world.chat_and_record(&chat("p")).await?;
+        assert_eq!((view.status, view.code(), view.partial(), view.done), (200, "upstream_error", Some(false), false), "{view:?}");
+        assert_eq!(asked(&record).count(), 3);
+        agree(&view, &record)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partial_answer_begins_again_where_the_client_allows_it_as_a_stream_of_its_own() -> Result<()> {
+    let world = World::of("p: 'hel' cut | 'hello' end").recovers(QUICK).start().await?;
+    let (view, record) = world.chat_and_record(&Chat::new("p").header("x-tidegate-restart", "allow")).await?;
+    let (next, text) = (record["restarted_as"].as_str().context("a restart")?, "helhello");
+    assert!(view.completed() && view.text == text && view.error.is_none(), "{view:?}");
+    assert_eq!((&record["status"], &record["code"]), (&json!("failed_after_output"), &json!("upstream_cut")), "{record}");
+    let again = world.gateway.record(next).await?;
+    assert_eq!((&again["status"], &again["restarted_from"]), (&json!("completed"), &record["id"]), "{again}");
+    let told = view.events.iter().position(|event| event.raw.contains(next)).context("the restart is told")?;
+    assert!(view.events[told].raw.contains(view.stream_id()) && told > 1, "{view:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn to_an_official_sdk_a_rescued_answer_is_whole_and_a_failed_one_an_exception() -> Result<()> {
+    let rescued = ["limited", "unavailable", "reset", "silent", "cut-unseen", "malformed-first", "error-event", "half-silent-unseen"];
+    let mut scenario = "s: 'spare' end".to_owned();
+    let mut world = World::of("").recovers(&format!("{QUICK}{NO_BREAKER}"));
+    for fault in FAULTS {
+        write!(scenario, "; {0}: {1}", fault.name, fault.script)?;
+        world = world.routes(&format!("{}-spared", fault.name), &[fault.name, "s"]).more(LIMITS);
+    }
+    let world = world.scenario(&scenario).start().await?;
+    let failed = [("policy", "content_blocked"), ("too-long", REJECTED), ("error-event-late", ERROR), ("cut", CUT)];
+    for sdk in Sdk::ALL {
+        let coherent = |name: &str| Case::stream(&format!("{name}-spared")).set("headers", json!({"x-tidegate-delivery": "coherent"}));
+        let cases: Vec<Case> =
+            rescued.map(coherent).into_iter().chain(failed.map(|(name, _)| Case::stream(&format!("{name}-spared")))).collect();
+        let views = sdk.run(&world.gateway.base_url(), "none", &cases).await?;
+        for (name, view) in rescued.iter().zip(&views) {
+            assert!(view.completed() && view.text == "spare", "{sdk:?} {name}: {view:?}");
+        }
+        for ((name, code), view) in failed.iter().zip(&views[rescued.len()..]) {
+            assert!(view.raised() && view.outcome["code"] == *code, "{sdk:?} {name}: {view:?}");
+        }
+    }
     Ok(())
 }
