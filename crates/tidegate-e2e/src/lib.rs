@@ -33,7 +33,7 @@ pub use raw::{Answer, TransportEnd};
 pub use sdk::{Case, Sdk, SdkView};
 pub use view::View;
 pub use wait::eventually;
-pub use world::{World, WorldBuilder};
+pub use world::{QUICK, World, WorldBuilder};
 
 use std::path::PathBuf;
 

@@ -19,6 +19,9 @@ use crate::wait::eventually;
 /// The key that the gateway holds for the mock provider. It may appear on the provider's wire and nowhere else.
 pub const PROVIDER_KEY: &str = "sk-provider-0123456789abcdef";
 
+/// For [`WorldBuilder::recovers`]: waits that a test can wait for, and room for every repetition. More of `[retry]` and sections may follow.
+pub const QUICK: &str = "[retry]\nbackoff = \"20ms\"\njitter = \"1ms\"\nbudget_floor = 100000\n";
+
 /// A mock provider, a gateway in front of it, and the folder that the gateway runs in.
 pub struct World {
     /// The gateway.

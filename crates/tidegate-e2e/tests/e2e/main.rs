@@ -15,6 +15,7 @@ mod provider_http;
 mod relay;
 
 mod recovery;
+mod routes;
 
 mod forward_proxy;
 mod upstream;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tidegate_e2e::{Case, Chat, Sdk, View, World, agree, asked, chain};
+use tidegate_e2e::{Case, Chat, QUICK, Sdk, View, World, agree, asked, chain};
 use tidegate_scenario::{JournalEntry, Scenario};
 use tokio::task::JoinSet;
 
@@ -91,8 +91,8 @@ const FAULTS: &[Fault] = &[
     fault("error-event-unseen", "'hel' error 'overloaded'", HELD, "p:@+ p:@+ p:@!", "p:@+ p:@> s", ERROR),
 ];
 
-/// Waits that a test can wait for, and room for every repetition: many requests fail here at once.
-const QUICK: &str = "[retry]\nbackoff = \"20ms\"\njitter = \"1ms\"\nbudget_floor = 100000\n[deadline]\nleast = \"100ms\"\n";
+/// Attempts may begin late, so that a short deadline has room for several.
+const LATE_STARTS: &str = "[deadline]\nleast = \"100ms\"\n";
 /// For targets that many requests fail at.
 const NO_BREAKER: &str = "[breaker]\nfailures = 100000\n";
 const LIMITS: &str = "timeouts = { first_byte = \"1s\", idle = \"1s\", total = \"5s\" }\n";
@@ -317,7 +317,7 @@ async fn a_provider_that_hangs_up_on_a_resting_connection_gets_the_request_once_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_deadline_bounds_all_attempts_and_each_provider_is_told_what_is_left() -> Result<()> {
-    let world = World::of("p: 600ms status 503").recovers(&format!("{QUICK}overhead = \"200ms\"\n")).start().await?;
+    let world = World::of("p: 600ms status 503").recovers(&format!("{QUICK}{LATE_STARTS}overhead = \"200ms\"\n")).start().await?;
     let began = Instant::now();
     let (view, record) = world.chat_and_record(&Chat::whole("p").header("x-tidegate-timeout-ms", "2000")).await?;
     let took = began.elapsed();
