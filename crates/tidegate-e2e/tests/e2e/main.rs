@@ -14,6 +14,7 @@ mod keepalive;
 mod provider_http;
 mod relay;
 
+mod breakers;
 mod recovery;
 mod routes;
 
