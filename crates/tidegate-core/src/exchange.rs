@@ -223,6 +223,12 @@ impl Exchange {
         }
     }
 
+    /// Whether somebody else than the target of the running attempt may still answer.
+    #[must_use]
+    pub fn may_fall_back(&self) -> bool {
+        matches!(&self.line, Line::Before(delivery) if delivery.has_target())
+    }
+
     /// Whether the status line is out.
     #[must_use]
     pub fn head(&self) -> Head {
@@ -277,6 +283,14 @@ impl Exchange {
             }
             Phase::Sent if self.awaits_events => self.timers.set(TimeoutKind::FirstByte, now + self.limits.profile.first_byte),
             Phase::Sent => {}
+        }
+    }
+
+    /// The running attempt's request had to be sent once more, since the connection broke under it: that was a repetition, and the provider
+    /// may have had both.
+    pub fn sent_again(&mut self) {
+        if let (Line::Before(delivery), Some(attempt)) = (&mut self.line, self.tally.attempts.last()) {
+            delivery.asked(&attempt.target);
         }
     }
 

@@ -390,3 +390,12 @@ fn a_stream_that_nobody_waits_for_begins_with_its_plan_anew_until_its_deadline()
     assert_eq!(begin(&mut exchange, 40_000), Next::Ask(target("a")));
     assert!(matches!(fail(&mut exchange, Failure::ContentBlocked, 41_000), AfterFailure::End(_)), "what fails closed is not tried again");
 }
+
+#[test]
+fn a_request_that_had_to_be_sent_again_counts_as_two_attempts_at_its_target() {
+    let mut exchange = asking(DeliveryMode::Stream, &["a", "b"]);
+    exchange.sent_again();
+    assert_eq!(fail(&mut exchange, Failure::ConnectFailed, 1), AfterFailure::TryNext, "once more was enough");
+    assert_eq!(begin(&mut exchange, 1), Next::Ask(target("b")));
+    assert!(matches!(fail(&mut exchange, Failure::UpstreamError, 2), AfterFailure::End(_)), "three requests were made");
+}

@@ -14,6 +14,10 @@ mod keepalive;
 mod provider_http;
 mod relay;
 
+mod breakers;
+mod recovery;
+mod routes;
+
 mod forward_proxy;
 mod upstream;
 

@@ -2,6 +2,7 @@
 
 mod completion;
 mod crowd;
+mod deadline;
 mod failure_table;
 mod failures;
 mod fallback;
