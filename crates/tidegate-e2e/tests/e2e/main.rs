@@ -17,6 +17,8 @@ mod relay;
 mod forward_proxy;
 mod upstream;
 
+mod deadline;
+
 mod disconnect;
 mod drain;
 mod receipt;
