@@ -259,8 +259,8 @@ impl<'s, 'h> Run<'s, 'h> {
     }
 
     fn judge_rate(&mut self) {
-        let bytes = 0;
-        match self.exchange.judge_rate(bytes, self.now) {
+        let bytes = self.attempt.as_ref().map_or(0, |attempt| attempt.reader.output_bytes());
+        match self.exchange.judge_rate(bytes, self.now, self.health) {
             Verdict::Commit => self.pass_held(),
             Verdict::Fail(failure) => self.fail(failure, None),
             Verdict::Hold | Verdict::Swallow | Verdict::Forward | Verdict::Finish { .. } => {}

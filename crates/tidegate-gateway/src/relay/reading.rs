@@ -98,7 +98,7 @@ impl Events {
     /// Bytes of text that the answer has shown so far.
     #[must_use]
     pub fn output_bytes(&self) -> u64 {
-        0
+        self.reader.output_bytes()
     }
 
     /// The event that the body's end left unfinished.
