@@ -18,6 +18,7 @@ mod forward_proxy;
 mod upstream;
 
 mod deadline;
+mod degrade;
 
 mod disconnect;
 mod drain;
