@@ -131,6 +131,11 @@ impl Delivery<Pending> {
         !self.state.plan.is_used_up()
     }
 
+    /// See [`RoutePlan::others`].
+    pub fn others(&self) -> impl Iterator<Item = &Target> {
+        self.state.plan.others()
+    }
+
     /// Gives up the right to fall back, because output goes to the client now.
     #[must_use]
     pub fn commit(self) -> Delivery<Committed> {

@@ -387,15 +387,23 @@ impl Exchange {
         self.end(|line| line.fail(failure))
     }
 
+    /// Whether an answer whose rate is measured gave `bytes` of text already, which is enough for the whole window: nothing is left to wait for.
+    #[must_use]
+    pub fn is_quick_enough(&self, bytes: u64) -> bool {
+        self.limits.rate_guard.is_some_and(|guard| !guard.is_too_slow(bytes))
+    }
+
     /// Decides on an answer that gave `bytes` of text while its rate was measured: it is committed, or another target takes over.
     ///
-    /// Without another target, or the time for one, it is committed however slow it is: a slow answer is better than none.
-    pub fn judge_rate(&mut self, bytes: u64, now: Moment) -> Verdict {
+    /// Where nobody else could be asked it is committed however slow it is: a slow answer is better than none, and than one of the
+    /// gateway's own.
+    pub fn judge_rate(&mut self, bytes: u64, now: Moment, health: &dyn Health) -> Verdict {
         self.timers.stop(TimeoutKind::RateWindow);
-        let is_slow = self.limits.rate_guard.is_some_and(|guard| guard.is_too_slow(bytes));
-        let has_time = self.time_left(now) >= self.limits.least;
+        let is_slow = !self.is_quick_enough(bytes) && self.time_left(now) >= self.limits.least;
         match &self.line {
-            Line::Before(delivery) if is_slow && has_time && delivery.has_target() => Verdict::Fail(Failure::TooSlow),
+            Line::Before(delivery) if is_slow && delivery.others().any(|target| health.could_admit(target, now)) => {
+                Verdict::Fail(Failure::TooSlow)
+            }
             Line::Before(_) => {
                 self.tally.output_handed_over(now);
                 self.commit(now);
@@ -575,7 +583,7 @@ impl Exchange {
     fn measures_rate(&mut self, now: Moment) -> bool {
         let Some(RateGuard { window, .. }) = self.limits.rate_guard else { return false };
         let Line::Before(delivery) = &self.line else { return false };
-        if !delivery.has_target() {
+        if delivery.others().next().is_none() {
             return false;
         }
         if !self.timers.runs(TimeoutKind::RateWindow) {

@@ -12,6 +12,11 @@ pub trait Health {
     /// [`Skip`]: the target is passed over and the record says why.
     fn admit(&mut self, target: &Target, now: Moment) -> Result<(), Skip>;
 
+    /// Whether `target` could be asked at `now`, as far as can be told without taking the place that [`Health::admit`] takes.
+    fn could_admit(&self, _target: &Target, _now: Moment) -> bool {
+        true
+    }
+
     /// Whether the retry budget has room for one more repetition at the same target. `true` takes it.
     fn may_repeat(&mut self, now: Moment) -> bool;
 

@@ -103,6 +103,12 @@ impl RoutePlan {
         }
     }
 
+    /// The targets that are left to be asked and that are no answer of the gateway's own, in order.
+    pub fn others(&self) -> impl Iterator<Item = &Target> {
+        let leg = Some(&self.leg).filter(|leg| leg.attempts > 0);
+        leg.into_iter().chain(&self.further).flat_map(|leg| &leg.left).filter(|target| !target.is_local)
+    }
+
     /// Whether a target is left.
     #[must_use]
     pub fn is_used_up(&self) -> bool {

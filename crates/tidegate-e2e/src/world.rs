@@ -110,6 +110,18 @@ impl World {
         succeed(self.folder(), arguments).await
     }
 
+    /// Makes a further client key with these arguments of `keys create`, and waits until the gateway takes it.
+    ///
+    /// # Errors
+    ///
+    /// No key can be made, or the gateway does not learn of it.
+    pub async fn make_key(&self, arguments: &[&str]) -> Result<String> {
+        let key = created_key(self.folder(), arguments).await?;
+        let known = async || self.gateway.get_with_key("/v1/models", Some(&key)).await.ok().filter(|view| view.status == 200);
+        eventually("the gateway knows the new key", known).await?;
+        Ok(key)
+    }
+
     /// Starts a `tidegate` command in the gateway's folder that runs on beside it.
     ///
     /// # Errors
@@ -299,7 +311,11 @@ impl WorldBuilder {
 ///
 /// The command fails or prints no key.
 pub async fn make_key(folder: &Path) -> Result<String> {
-    let printed = succeed(folder, &["keys", "create", "--name", "e2e", "--team", "search", "--environment", "staging"]).await?;
+    created_key(folder, &["--team", "search", "--environment", "staging"]).await
+}
+
+async fn created_key(folder: &Path, arguments: &[&str]) -> Result<String> {
+    let printed = succeed(folder, &[&["keys", "create", "--name", "e2e"], arguments].concat()).await?;
     let key = printed.split_whitespace().find(|word| word.starts_with("tg_")).context("no key was printed")?;
     Ok(key.to_owned())
 }

@@ -28,7 +28,7 @@ pub(crate) struct ModelFile {
     /// Tokens that a request and its answer may have together; left out: as the price table says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) context_window: Option<NonZeroU32>,
-    /// When a route that answers too slowly is replaced. The beginning of each answer is held back for `window`; left out: nothing is.
+    /// When a route that answers too slowly is replaced. The beginning of each answer is held back for `window` at most; left out: nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) slow: Option<SlowFile>,
     /// Timeout profile of ordinary requests; left out: chosen by the model's name.

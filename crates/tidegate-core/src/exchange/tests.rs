@@ -265,6 +265,9 @@ impl Health for Refuses {
     fn admit(&mut self, target: &Target, _: Moment) -> Result<(), Skip> {
         if self.0.contains(&&*target.model) { Err(Skip { reason: self.1, until: self.2 }) } else { Ok(()) }
     }
+    fn could_admit(&self, target: &Target, _: Moment) -> bool {
+        !self.0.contains(&&*target.model)
+    }
     fn may_repeat(&mut self, _: Moment) -> bool {
         true
     }
@@ -335,23 +338,28 @@ fn a_slow_answer_is_replaced_while_nobody_has_seen_it_and_another_target_is_left
     assert_eq!(slow.event(&output(), at(1_000)), Verdict::Hold);
     assert_eq!(slow.event(&output(), at(2_999)), Verdict::Hold);
     assert_eq!(slow.due(at(3_000), true), Due::JudgeRate);
-    assert_eq!(slow.judge_rate(19, at(3_000)), Verdict::Fail(Failure::TooSlow));
+    assert_eq!(slow.judge_rate(19, at(3_000), &AllHealthy), Verdict::Fail(Failure::TooSlow));
     assert_eq!(fail(&mut slow, Failure::TooSlow, 3_000), AfterFailure::TryNext);
     begin(&mut slow, 3_000);
     assert_eq!(slow.event(&output(), at(4_000)), Verdict::Hold, "the next answer is measured too");
-    assert_eq!(slow.judge_rate(19, at(6_000)), Verdict::Fail(Failure::TooSlow));
+    assert_eq!(slow.judge_rate(19, at(6_000), &AllHealthy), Verdict::Fail(Failure::TooSlow));
 
     let mut quick = guarded(&["a", "b"]);
     quick.event(&output(), at(1_000));
-    assert_eq!(quick.judge_rate(20, at(3_000)), Verdict::Commit);
+    assert_eq!(quick.judge_rate(20, at(3_000), &AllHealthy), Verdict::Commit);
     assert_eq!(quick.event(&output(), at(3_001)), Verdict::Forward);
 
     let mut late = guarded(&["a", "b"]);
     late.event(&output(), at(177_500));
-    assert_eq!(late.judge_rate(1, at(179_500)), Verdict::Commit, "there is no time for another");
+    assert_eq!(late.judge_rate(1, at(179_500), &AllHealthy), Verdict::Commit, "there is no time for another");
 
     let mut alone = guarded(&["a"]);
     assert_eq!(alone.event(&output(), at(1_000)), Verdict::Commit, "there is nobody to take over");
+
+    let mut others_rest = guarded(&["a", "b"]);
+    others_rest.event(&output(), at(1_000));
+    let resting = Refuses(&["b"], SkipReason::BreakerOpen, None);
+    assert_eq!(others_rest.judge_rate(0, at(3_000), &resting), Verdict::Commit, "a slow answer is better than none");
 }
 
 #[test]

@@ -21,6 +21,9 @@ mod routes;
 mod forward_proxy;
 mod upstream;
 
+mod deadline;
+mod degrade;
+
 mod disconnect;
 mod drain;
 mod receipt;

@@ -206,17 +206,26 @@ impl Pump {
 
     /// The answer's rate was measured: what was held goes out, or another target takes over.
     pub(super) fn judge_rate(&mut self, now: Moment) {
-        let bytes = match &self.source {
-            Source::Answering { reading: Reading::Events(events), .. } => events.output_bytes(),
-            _ => 0,
-        };
-        match self.live.exchange.judge_rate(bytes, now) {
+        let bytes = self.output_bytes();
+        let (mut ticket, mut cached) = (None, None);
+        let places = self.errand.prospects.as_deref().map_or(&[][..], |prospects| &prospects.places);
+        let outlook = Outlook { gateway: &self.gateway, places, cache_key: None, ticket: &mut ticket, cached: &mut cached };
+        match self.live.exchange.judge_rate(bytes, now, &outlook) {
             Verdict::Commit => {
+                self.ready.extend(self.notice.take());
                 self.ready.append(&mut self.held);
                 self.committed();
             }
             Verdict::Fail(failure) => self.fail(failure),
             Verdict::Hold | Verdict::Swallow | Verdict::Forward | Verdict::Finish { .. } => {}
+        }
+    }
+
+    /// Bytes of text that the running attempt has shown so far.
+    pub(super) fn output_bytes(&self) -> u64 {
+        match &self.source {
+            Source::Answering { reading: Reading::Events(events), .. } => events.output_bytes(),
+            _ => 0,
         }
     }
 

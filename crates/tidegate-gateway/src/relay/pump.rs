@@ -435,7 +435,7 @@ impl Pump {
 
     fn pass(&mut self, event: RawEvent, has_output: bool, verdict: Verdict, now: Moment) {
         if verdict == Verdict::Hold {
-            return self.hold(event, has_output);
+            return self.hold(event, has_output, now);
         }
         if verdict == Verdict::Commit {
             self.ready.extend(self.notice.take());
@@ -446,11 +446,15 @@ impl Pump {
         self.live.exchange.wrote(now);
     }
 
-    fn hold(&mut self, event: RawEvent, has_output: bool) {
+    fn hold(&mut self, event: RawEvent, has_output: bool, now: Moment) {
         if let Some(assembler) = &mut self.assembler {
             assembler.add(&event);
         }
         self.held.push_event(event, has_output);
+        // Output is held back from a stream only while its rate is measured.
+        if has_output && self.mode == DeliveryMode::Stream && self.live.exchange.is_quick_enough(self.output_bytes()) {
+            return self.judge_rate(now);
+        }
         let most = if self.mode == DeliveryMode::Stream { MAX_HELD_LIFECYCLE } else { MAX_HELD_ANSWER };
         if self.held.bytes() > most {
             self.fail(Failure::UpstreamMalformed);

@@ -41,6 +41,13 @@ impl Health for Outlook<'_> {
         }
     }
 
+    fn could_admit(&self, target: &Target, now: Moment) -> bool {
+        match self.places.get(target.place) {
+            Some(Place::Provider(place)) => place.is_allowed && !place.standing.rests(now),
+            Some(Place::Cached(_) | Place::Static(_) | Place::Notify) | None => true,
+        }
+    }
+
     fn may_repeat(&mut self, now: Moment) -> bool {
         let may = self.gateway.retry_budget().may_repeat(now);
         if !may {

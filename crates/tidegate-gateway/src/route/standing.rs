@@ -145,6 +145,12 @@ impl Standing {
         }
     }
 
+    /// Whether an attempt that asked now would be refused.
+    #[must_use]
+    pub fn rests(&self, now: Moment) -> bool {
+        self.breaker().until(now).is_some()
+    }
+
     fn snapshot(&self, now: Moment) -> Snapshot {
         let breaker = self.breaker();
         Snapshot {

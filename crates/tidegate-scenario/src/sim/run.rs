@@ -255,7 +255,7 @@ impl<'s> Run<'s> {
 
     fn judge_rate(&mut self, world: &mut dyn World) {
         let bytes = self.attempt.as_ref().map_or(0, |attempt| attempt.reader.output_bytes());
-        match self.exchange.judge_rate(bytes, self.now) {
+        match self.exchange.judge_rate(bytes, self.now, world) {
             Verdict::Commit => self.pass_held(),
             Verdict::Fail(failure) => self.fail(failure, None, world),
             Verdict::Hold | Verdict::Swallow | Verdict::Forward | Verdict::Finish { .. } => {}
