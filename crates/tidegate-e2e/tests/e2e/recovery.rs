@@ -80,7 +80,7 @@ const FAULTS: &[Fault] = &[
     fault("policy", "status 400 code 'content_policy_violation'", FORMS, "p:@!", "p:@!", BLOCKED),
     fault("filter", "status 400 code 'content_filter'", FORMS, "p:@!", "p:@!", BLOCKED),
     fault("filter-event", r#"data '{"error":{"code":"content_filter"}}' eof"#, EVENTS, "p:@!", "p:@!", BLOCKED),
-    fault("busy-event", r#"data '{"error":{"code":"rate_limit_exceeded"}}' eof"#, EVENTS, "p:@+ p:@+ p:@!", "p:@+ p:@> s", LIMITED),
+    fault("busy-event", r#"data '{"error":{"code":"rate_limit_exceeded"}}' eof"#, EVENTS, "p:@+ p:@+ p:@!", "p:@> s", LIMITED),
     fault("filtered", "'no' finish 'content_filter' done eof", FORMS, "p", "p", ""),
     fault("wrong", "status 400", FORMS, "p:@!", "p:@!", REJECTED),
     fault("key-401", "status 401", FORMS, "p:@!", "p:@!", KEY),
