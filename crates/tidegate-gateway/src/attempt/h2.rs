@@ -1,52 +1,73 @@
 //! Connections to providers that speak HTTP/2, several side by side.
 //!
-//! One connection carries many streams, up to a limit of the peer's; past it requests would queue in silence behind answers that last for
-//! minutes. So a connection that is full is left alone and another is opened.
+//! One connection carries many streams, up to a limit that its peer sets; past it requests would queue in silence behind answers that last
+//! for minutes. So a connection that is full is left alone, and another is opened while the provider's `max_connections` allow it.
 
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
-use http_body::Body as _;
-use http_body_util::Full;
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tidegate_core::exchange::Phase;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+use tokio::time::Instant;
 
 use super::h1::AnswerHead;
 use super::io::Io;
+use super::open::Steps;
+use super::provider::Slot;
 use crate::worker;
 
-/// Streams that one connection is asked to carry: the least that RFC 9113 tells servers to allow.
-const STREAMS_PER_CONNECTION: usize = 100;
+/// Streams that one connection carries before another is opened, where the provider may have another: what is lost on one connection delays
+/// all of its streams.
+const STREAMS_WITH_EASE: usize = 100;
+/// How much of a request's body is given to a connection at once.
+const BODY_PIECE: usize = 16 * 1024;
 
 /// How often a connection is asked whether it still lives, and how long it may take to say so. Without, a connection that a router forgot would
 /// fail every request on it until TCP gives up, minutes later.
 const PING_EVERY: Duration = Duration::from_secs(15);
 const PING_WITHIN: Duration = Duration::from_secs(10);
 
-/// The open HTTP/2 connections to one provider, by worker.
+/// The open HTTP/2 connections to one provider, by the worker that opened them.
 #[derive(Debug)]
 pub struct H2Connections {
-    by_worker: Box<[Mutex<Vec<Shared>>]>,
+    by_worker: Box<[Mutex<Vec<Arc<Connection>>>]>,
+    /// Told when a stream ends or a connection begins.
+    room: Arc<Notify>,
 }
 
-#[derive(Debug, Clone)]
-struct Shared {
-    sender: SendRequest<Full<Bytes>>,
-    streams: Arc<AtomicUsize>,
+/// Does a connection's work; kept beside it because it knows the peer's settings.
+type Driver = http2::Connection<TokioIo<Io>, Sending, TokioExecutor>;
+
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Sending>,
+    driver: Arc<Mutex<Driver>>,
+    load: Mutex<Load>,
+    room: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Load {
+    streams: usize,
+    /// When the last stream ended.
+    idle_since: Instant,
 }
 
 /// One stream's place on a connection.
 #[derive(Debug)]
-pub struct Place {
-    sender: SendRequest<Full<Bytes>>,
-    streams: Arc<AtomicUsize>,
-}
+pub struct Place(Arc<Connection>);
 
 /// The body of an answer over HTTP/2. Dropping it resets its stream and nothing else.
 #[derive(Debug)]
@@ -57,21 +78,30 @@ pub struct H2Body {
 
 impl Default for H2Connections {
     fn default() -> Self {
-        Self { by_worker: (0..worker::MAX_WORKERS).map(|_| Mutex::default()).collect() }
+        Self { by_worker: (0..worker::MAX_WORKERS).map(|_| Mutex::default()).collect(), room: Arc::default() }
     }
 }
 
 impl H2Connections {
-    /// A place on an open connection of this worker, if one has room.
+    /// A place on an open connection of this worker, if one has room with ease.
     #[must_use]
-    pub fn place(&self) -> Option<Place> {
-        let mut connections = self.mine();
-        connections.retain(|connection| !connection.sender.is_closed());
-        let free = connections.iter().find(|connection| connection.streams.load(Ordering::Relaxed) < STREAMS_PER_CONNECTION);
-        free.map(Place::on)
+    pub fn place_with_ease(&self) -> Option<Place> {
+        self.mine().iter().find_map(|connection| connection.place(STREAMS_WITH_EASE))
     }
 
-    /// Makes `io` an HTTP/2 connection and takes a place on it.
+    /// A place on any open connection whose peer allows another stream. This worker's come first: elsewhere a packet wakes two cores.
+    #[must_use]
+    pub fn place_anywhere(&self) -> Option<Place> {
+        let place = |list: &Mutex<Vec<Arc<Connection>>>| lock(list).iter().find_map(|connection| connection.place(usize::MAX));
+        place(&self.by_worker[worker::index()]).or_else(|| self.by_worker.iter().find_map(place))
+    }
+
+    /// Waits until there may be room where there was none.
+    pub fn room(&self) -> Notified<'_> {
+        self.room.notified()
+    }
+
+    /// Makes `io` an HTTP/2 connection and takes a place on it. The connection keeps `slot` for as long as it lives.
     ///
     /// # Errors
     ///
@@ -80,35 +110,67 @@ impl H2Connections {
     /// # Cancel safety
     ///
     /// Safe: dropping it closes the connection.
-    pub async fn adopt(&self, io: Io) -> io::Result<Place> {
+    pub async fn adopt(&self, io: Io, slot: Slot) -> io::Result<Place> {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).max_header_list_size(64 * 1024);
         builder.keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_WITHIN).keep_alive_while_idle(true);
-        let (sender, connection) = builder.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+        let (sender, driver) = builder.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+        let driver = Arc::new(Mutex::new(driver));
         // Not a task that a shutdown waits for: the connection lives as long as this provider, and its streams are counted by themselves.
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "an HTTP/2 connection to a provider ended");
+        tokio::spawn({
+            let driver = Arc::clone(&driver);
+            async move {
+                if let Err(error) = poll_fn(|cx| Pin::new(&mut *lock(&driver)).poll(cx)).await {
+                    tracing::debug!(%error, "an HTTP/2 connection to a provider ended");
+                }
+                drop(slot);
             }
         });
-        let shared = Shared { sender, streams: Arc::default() };
-        let place = Place::on(&shared);
-        self.mine().push(shared);
-        Ok(place)
+        let load = Load { streams: 1, idle_since: Instant::now() };
+        let connection = Arc::new(Connection { sender, driver, load: Mutex::new(load), room: Arc::clone(&self.room) });
+        self.mine().push(Arc::clone(&connection));
+        self.room.notify_waiters();
+        Ok(Place(connection))
     }
 
-    fn mine(&self) -> MutexGuard<'_, Vec<Shared>> {
-        self.by_worker[worker::index()].lock().unwrap_or_else(PoisonError::into_inner)
+    /// Closes this worker's connections that carried no stream for `max_idle`, and forgets those that are closed.
+    pub fn sweep(&self, max_idle: Duration) {
+        self.mine().retain(|connection| {
+            let load = lock(&connection.load);
+            let is_resting_too_long = load.streams == 0 && load.idle_since.elapsed() >= max_idle;
+            !is_resting_too_long && !connection.sender.is_closed()
+        });
+    }
+
+    fn mine(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
+        lock(&self.by_worker[worker::index()])
+    }
+}
+
+/// What these locks guard is changed in one step: a panic elsewhere cannot have left it half-changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Connection {
+    /// A place, where the connection lives and carries fewer streams than `most` and its peer allow.
+    fn place(self: &Arc<Self>, most: usize) -> Option<Place> {
+        if self.sender.is_closed() {
+            return None;
+        }
+        let most = most.min(lock(&self.driver).current_max_send_streams());
+        let mut load = lock(&self.load);
+        if load.streams >= most {
+            return None;
+        }
+        load.streams += 1;
+        drop(load);
+        Some(Place(Arc::clone(self)))
     }
 }
 
 impl Place {
-    fn on(connection: &Shared) -> Self {
-        connection.streams.fetch_add(1, Ordering::Relaxed);
-        Self { sender: connection.sender.clone(), streams: Arc::clone(&connection.streams) }
-    }
-
-    /// Sends a request and waits for the answer's head.
+    /// Sends a request and waits for the answer's head. `steps` hear when the request is sent, or need not be any more.
     ///
     /// # Errors
     ///
@@ -117,12 +179,15 @@ impl Place {
     /// # Cancel safety
     ///
     /// Safe: dropping it resets the stream.
-    pub async fn send(mut self, uri: &str, headers: &HeaderMap, body: Bytes) -> io::Result<(AnswerHead, H2Body)> {
-        let mut request = Request::post(uri).body(Full::new(body)).map_err(io::Error::other)?;
+    pub async fn send(self, uri: &str, headers: &HeaderMap, body: Bytes, steps: &Arc<Steps>) -> io::Result<(AnswerHead, H2Body)> {
+        let body = Sending { rest: body, steps: Arc::clone(steps) };
+        let mut request = Request::post(uri).body(body).map_err(io::Error::other)?;
         *request.headers_mut() = headers.clone();
         request.headers_mut().remove(http::header::HOST);
-        self.sender.ready().await.map_err(io::Error::other)?;
-        let answer = self.sender.send_request(request).await.map_err(io::Error::other)?;
+        let mut sender = self.0.sender.clone();
+        sender.ready().await.map_err(io::Error::other)?;
+        let answer = sender.send_request(request).await.map_err(io::Error::other)?;
+        steps.reach(Phase::Sent);
         let (parts, incoming) = answer.into_parts();
         let head = AnswerHead { status: parts.status.as_u16(), headers: parts.headers };
         Ok((head, H2Body { incoming, _place: self }))
@@ -131,7 +196,38 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.streams.fetch_sub(1, Ordering::Relaxed);
+        let mut load = lock(&self.0.load);
+        load.streams -= 1;
+        load.idle_since = Instant::now();
+        drop(load);
+        self.0.room.notify_one();
+    }
+}
+
+/// The body of a request, in pieces: the next one is asked for only once the peer granted room for the one before. That it is sent is known
+/// when something is asked for behind the last, so its end has to be a frame of its own.
+#[derive(Debug)]
+struct Sending {
+    rest: Bytes,
+    steps: Arc<Steps>,
+}
+
+impl http_body::Body for Sending {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        if this.rest.is_empty() {
+            this.steps.reach(Phase::Sent);
+            return Poll::Ready(None);
+        }
+        let piece = this.rest.split_to(this.rest.len().min(BODY_PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
     }
 }
 
@@ -143,7 +239,7 @@ impl H2Body {
     /// When the stream was reset or the connection broke.
     pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         loop {
-            let frame = match std::pin::Pin::new(&mut self.incoming).poll_frame(cx) {
+            let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(io::Error::other(error)))),
@@ -157,3 +253,6 @@ impl H2Body {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

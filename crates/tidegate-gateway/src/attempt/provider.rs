@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -13,7 +14,7 @@ use url::Url;
 
 use super::alarm::Alarm;
 use super::connect::{self, Destination};
-use super::h2::H2Connections;
+use super::h2::{H2Connections, Place};
 use super::io::Io;
 use crate::worker;
 
@@ -44,6 +45,15 @@ struct Resting {
 
 /// The right to one connection. Dropping it lets the next request have it.
 pub type Slot = OwnedSemaphorePermit;
+
+/// How a request gets to the provider.
+#[derive(Debug)]
+pub enum Way {
+    /// Beside others, on an open HTTP/2 connection.
+    Shared(Place),
+    /// On a connection that it may take or open for itself.
+    Own(Slot),
+}
 
 /// A provider cannot be used as configured.
 #[derive(Debug, thiserror::Error)]
@@ -129,13 +139,35 @@ impl Provider {
         self.settings.http2
     }
 
-    /// Waits for the right to one connection. The caller bounds the wait.
+    /// Waits for a way to the provider. The caller bounds the wait.
     ///
     /// # Cancel safety
     ///
     /// Safe: dropping it leaves the queue.
-    pub async fn slot(&self) -> Option<Slot> {
-        Arc::clone(&self.slots).acquire_owned().await.ok()
+    pub async fn way(&self) -> Option<Way> {
+        if let Some(way) = self.way_now() {
+            return Some(way);
+        }
+        let mut slot = pin!(Arc::clone(&self.slots).acquire_owned());
+        loop {
+            let mut room = pin!(self.http2.room());
+            // From here on, room that is made is not missed.
+            room.as_mut().enable();
+            if let Some(place) = self.http2.place_anywhere() {
+                return Some(Way::Shared(place));
+            }
+            tokio::select! {
+                slot = &mut slot => return slot.ok().map(Way::Own),
+                () = room => {}
+            }
+        }
+    }
+
+    /// In the order of what delays the fewest: a connection with room, another connection, a connection with many streams.
+    fn way_now(&self) -> Option<Way> {
+        let another = || Arc::clone(&self.slots).try_acquire_owned().ok();
+        let with_ease = self.http2.place_with_ease().map(Way::Shared);
+        with_ease.or_else(|| another().map(Way::Own)).or_else(|| self.http2.place_anywhere().map(Way::Shared))
     }
 
     /// A resting connection of this worker that is still good.
@@ -163,6 +195,7 @@ impl Provider {
     pub fn sweep(&self) {
         let max_idle = self.settings.connection_max_idle;
         self.mine().retain_mut(|connection| connection.since.elapsed() < max_idle && connection.io.is_quiet());
+        self.http2.sweep(max_idle);
     }
 
     fn mine(&self) -> MutexGuard<'_, Vec<Resting>> {
