@@ -16,9 +16,6 @@ pub(crate) fn check(root: &mut Node, faults: &mut Faults) {
     Check { faults }.table(root, schema::root(), &KeyPath::default());
 }
 
-/// What to write where a count belongs.
-const COUNT: &str = "write a whole number from 1 to 4294967295";
-
 struct Check<'a> {
     faults: &'a mut Faults,
 }
@@ -36,7 +33,12 @@ impl Check<'_> {
             self.faults.add(fault.remedy(row.remedy));
             return false;
         }
-        if schema::form(schema) == Some(Form::Secret) {
+        let is_secret = match schema::form(schema) {
+            Some(Form::Secret) => true,
+            Some(Form::Proxy) => text.is_some_and(|text| text.contains('@')),
+            _ => false,
+        };
+        if is_secret {
             self.faults.hide(node);
         }
         let choices = schema::choices(schema);
@@ -47,7 +49,8 @@ impl Check<'_> {
         match schema["type"].as_str() {
             Some("object") => self.table(node, schema, path),
             Some("array") => self.list(node, schema, path),
-            Some("integer") => self.integer(node, path),
+            Some("integer") => self.integer(node, schema, path),
+            Some("number") => self.number(node, schema, path),
             Some("boolean") => {
                 matches!(node.value, Value::Boolean(_)) || self.wrong_type(node, "is neither true nor false", "write true or false", path)
             }
@@ -98,6 +101,17 @@ impl Check<'_> {
             self.faults.hide(node);
             return self.wrong_type(node, "is no list", "write a list in brackets", path);
         };
+        let (fewest, most) = (schema["minItems"].as_u64().unwrap_or(0), schema["maxItems"].as_u64().unwrap_or(u64::MAX));
+        let count = u64::try_from(list.len()).unwrap_or(u64::MAX);
+        if !(fewest..=most).contains(&count) {
+            let (problem, remedy) = match count {
+                0 => ("is empty".to_owned(), "write at least one element, or leave the setting out".to_owned()),
+                _ => (format!("is a list of {count}"), format!("write at most {most}")),
+            };
+            self.faults.hide(node);
+            self.faults.add(Fault::new(path.clone(), node.at.clone(), problem).remedy(remedy));
+            return false;
+        }
         let mut n = 0;
         list.retain_mut(|item| {
             n += 1;
@@ -106,16 +120,32 @@ impl Check<'_> {
         true
     }
 
-    fn integer(&mut self, node: &Node, path: &KeyPath) -> bool {
-        let problem = match node.value {
-            Value::Integer(number) if (1..=i128::from(u32::MAX)).contains(&number) => return true,
-            Value::Integer(number) if number < 1 => "is not above zero",
-            Value::Integer(_) => "is too large",
-            _ => return self.wrong_type(node, "is no whole number", COUNT, path),
+    fn integer(&mut self, node: &Node, schema: &Schema, path: &KeyPath) -> bool {
+        let least = schema["minimum"].as_i64().unwrap_or(0);
+        let most = schema["maximum"].as_i64().unwrap_or(i64::from(u32::MAX));
+        let remedy = format!("write a whole number from {least} to {most}");
+        let Value::Integer(number) = node.value else {
+            return self.wrong_type(node, "is no whole number", remedy, path);
         };
-        let problem = format!("{} {problem}", self.faults.written(node));
-        self.faults.add(Fault::new(path.clone(), node.at.clone(), problem).remedy(COUNT));
-        false
+        let problem = match least {
+            1 if number < 1 => "is not above zero",
+            _ if number < i128::from(least) => "is too small",
+            _ if number > i128::from(most) => "is too large",
+            _ => return true,
+        };
+        self.wrong_type(node, problem, remedy, path)
+    }
+
+    fn number(&mut self, node: &Node, schema: &Schema, path: &KeyPath) -> bool {
+        let bounds = schema["minimum"].as_f64().unwrap_or(f64::MIN)..=schema["maximum"].as_f64().unwrap_or(f64::MAX);
+        let remedy = format!("write a number from {} to {}", bounds.start(), bounds.end());
+        let number = match node.value {
+            Value::Float(number) => number,
+            Value::Integer(number) => i32::try_from(number).map_or(f64::INFINITY, f64::from),
+            _ => return self.wrong_type(node, "is no number", remedy, path),
+        };
+        // Infinity is outside, and so is what is no number.
+        bounds.contains(&number) || self.wrong_type(node, "is out of bounds", remedy, path)
     }
 
     fn choice(&mut self, node: &Node, choices: &[(&str, &str)], path: &KeyPath) -> bool {
@@ -146,7 +176,7 @@ impl Check<'_> {
         let Some(refusal) = refusal else { return true };
         // Credentials and queries of an address are as secret as a key.
         let address = text.split_once("://").map_or(text.as_str(), |(_, rest)| rest);
-        if form == Some(Form::Url) && address.contains(['@', ':', '?', '#']) {
+        if matches!(form, Some(Form::Url | Form::Proxy)) && address.contains(['@', ':', '?', '#']) {
             self.faults.hide(node);
         }
         let fault = Fault::new(path.clone(), node.at.clone(), format!("{} {}", self.shown(node), refusal.problem));

@@ -48,6 +48,17 @@ pub const DRAIN_MAX_TOKENS: NonZeroU32 = positive(4096);
 /// Most answers end within a minute.
 pub const DRAIN_MAX_TIME: Duration = Duration::from_secs(60);
 
+/// A few dozen events: enough to tell a slow answer from a slow start, little enough that a reader does not notice the wait.
+pub const SLOW_WINDOW: Duration = Duration::from_secs(2);
+
+/// The header in which Tidegate itself reads a caller's deadline, so that a gateway behind this one understands it.
+pub const DEADLINE_HEADER: &str = "x-tidegate-timeout-ms";
+
+/// A caller that polls once a day still finds its answer.
+pub const NOTIFY_RETENTION: Duration = Duration::from_secs(24 * 3600);
+/// Three of the longest standard profile: nobody waits at the other end, and what took longer is stuck.
+pub const NOTIFY_DEADLINE: Duration = Duration::from_secs(15 * 60);
+
 /// `NonZeroU32` of a literal.
 const fn positive(n: u32) -> NonZeroU32 {
     NonZeroU32::new(n).expect("a default is never zero")

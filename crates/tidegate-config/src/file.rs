@@ -9,9 +9,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_core::limits::{POOL_WAIT, SEND_BODY};
 
-use crate::config::{Http2, LogFormat, LogLevel, OnMalformed, ProviderKind};
+use crate::config::{Http2, LogFormat, LogLevel, ProviderKind};
 use crate::defaults;
-use crate::text::{AddressText, DurationText, SecretText, SizeText, UrlText};
+use crate::text::{AddressText, DurationText, ProxyText, SecretText, SizeText, UrlText};
+
+mod models;
+mod recovery;
+
+pub(crate) use self::models::{BalanceName, DegradeFile, DeliveryName, DrainFile, ModelFile, OnDisconnectName, RouteFile, SlowFile};
+pub(crate) use self::recovery::{BreakerFile, DeadlineFile, NO_HEADER, NotifyFile, PriceFile, RetryFile};
 
 /// Tidegate's configuration file.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
@@ -27,10 +33,28 @@ pub(crate) struct File {
     pub(crate) providers: BTreeMap<String, ProviderFile>,
     /// What clients may ask for: exact names, or patterns such as `gpt-4*`; the longest matching pattern serves.
     ///
-    /// With none and a single provider, every model name is passed on to it.
+    /// With none and a single provider, every model name is passed on to it. An alias is a name of your own whose routes say what the provider calls the model.
+    /// With several routes the timeout profile is that of the first one's model, unless `profile` names one.
     pub(crate) models: BTreeMap<String, ModelFile>,
     /// Timeout profiles. `small`, `mid`, `large`, `thinking` and `standard` exist; members that you set replace theirs, and another name makes a profile of your own.
     pub(crate) profiles: BTreeMap<String, TimeoutsFile>,
+    /// How a failed attempt is repeated. Only what may succeed next time is (`docs/failures.md`), only before any output, and only within the request's deadline.
+    ///
+    /// After an attempt at one route fails, it is repeated there or at the next one, as the kind of failure says; a route that was silent is not asked twice.
+    pub(crate) retry: RetryFile,
+    /// When a target (one model at one provider) that keeps failing is left alone. Its breaker opens, requests go to the other routes at once, and after `cooldown` a single probe decides whether it closes.
+    ///
+    /// Refusals of a request and clients that leave never count. Each gateway process keeps its own breakers; `/readyz` and the metrics show them.
+    pub(crate) breaker: BreakerFile,
+    /// How a caller's deadline (`X-Tidegate-Timeout-Ms`) is read, and how it travels on. One deadline bounds waiting, all attempts and all waits between them; it is never longer than the profile's `total`.
+    pub(crate) deadline: DeadlineFile,
+    /// Answers that are made in the background, and how callers hear of them: by polling `GET /v1/streams/{id}`, or by a webhook signed as Standard Webhooks say.
+    ///
+    /// Polling needs nothing here. Webhooks need a `secret`, which `echo "whsec_$(openssl rand -base64 32)"` makes.
+    pub(crate) notify: NotifyFile,
+    /// What you know better than the built-in price table, by `provider/model`, `model` or `prefix*`: US dollars for a million tokens, and the context window. The longest name that fits wins.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) prices: BTreeMap<String, PriceFile>,
     /// How the process logs.
     pub(crate) log: LogFile,
 }
@@ -115,12 +139,17 @@ pub(crate) struct ProviderFile {
     /// Sent as `Authorization: Bearer`. Write a reference to the environment: `"${OPENAI_API_KEY}"`. Left out: no such header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) api_key: Option<SecretText>,
+    /// Several keys instead of `api_key`. They take turns; one that the provider refuses is left out and reported.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 64))]
+    pub(crate) api_keys: Vec<SecretText>,
     /// Further headers of every request, by name. Their values are treated as secrets.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) headers: BTreeMap<String, SecretText>,
-    /// HTTP proxy that connections go through by `CONNECT`, such as `"http://proxy.internal:3128"`.
+    /// HTTP proxy to go through, such as `"http://proxy.internal:3128"`; `"http://name:${PROXY_PASSWORD}@…"` where it asks for credentials.
+    /// Providers with `https` are reached by `CONNECT`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) proxy: Option<UrlText>,
+    pub(crate) proxy: Option<ProxyText>,
     /// Further root certificates, a PEM file.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
@@ -145,6 +174,7 @@ impl Default for ProviderFile {
             kind: ProviderKind::OpenAi,
             base_url: None,
             api_key: None,
+            api_keys: Vec::new(),
             headers: BTreeMap::new(),
             proxy: None,
             ca_file: None,
@@ -158,101 +188,10 @@ impl Default for ProviderFile {
     }
 }
 
-/// `[models.NAME]`
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct ModelFile {
-    /// Where it is served; one route in this version. Left out: the only provider.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) routes: Vec<RouteFile>,
-    /// Timeout profile of ordinary requests; left out: chosen by the model's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) profile: Option<String>,
-    /// Single members set over `profile`.
-    #[serde(skip_serializing_if = "TimeoutsFile::is_empty")]
-    pub(crate) timeouts: TimeoutsFile,
-    /// Timeout profile of requests that ask for thinking.
-    pub(crate) thinking_profile: String,
-    /// Single members set over `thinking_profile`.
-    #[serde(skip_serializing_if = "TimeoutsFile::is_empty")]
-    pub(crate) thinking_timeouts: TimeoutsFile,
-    /// How answers are handed over; a request's `X-Tidegate-Delivery` may choose otherwise.
-    pub(crate) delivery: DeliveryName,
-    /// What becomes of the provider's request when the client goes away.
-    pub(crate) on_disconnect: OnDisconnectName,
-    /// The caps of `on_disconnect = "drain"`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) drain: Option<DrainFile>,
-    /// What becomes of a provider's event that cannot be read.
-    pub(crate) on_malformed: OnMalformed,
-    /// A whole (not streamed) answer may get its status 200 early and be kept alive by leading whitespace. A later failure then breaks the connection off, which every client notices.
-    pub(crate) early_200: bool,
-}
-
-impl Default for ModelFile {
-    fn default() -> Self {
-        Self {
-            routes: Vec::new(),
-            profile: None,
-            timeouts: TimeoutsFile::default(),
-            thinking_profile: crate::profiles::THINKING.to_owned(),
-            thinking_timeouts: TimeoutsFile::default(),
-            delivery: DeliveryName::Stream,
-            on_disconnect: OnDisconnectName::Cancel,
-            drain: None,
-            on_malformed: OnMalformed::Fail,
-            early_200: false,
-        }
-    }
-}
-
-/// One place where a model is served.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RouteFile {
-    /// Name of a provider.
-    pub(crate) provider: String,
-    /// The provider's name of the model; left out: the name that the client asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1))]
-    pub(crate) model: Option<String>,
-}
-
-/// How answers are handed over.
-#[derive(Debug, Clone, Copy, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum DeliveryName {
-    /// Events as they come.
-    Stream,
-    /// Held until the answer is proved complete, then streamed at once.
-    Coherent,
-    /// One complete JSON body.
-    Buffered,
-}
-
-/// What becomes of the provider's request when the client goes away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum OnDisconnectName {
-    /// It ends at once.
-    Cancel,
-    /// It is read on within the caps of `drain`, for providers that bill anyway.
-    Drain,
-}
-
-/// How long a provider's answer is read on after its client left.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct DrainFile {
-    /// Output tokens that are read on.
-    pub(crate) max_tokens: NonZeroU32,
-    /// Time that is read on.
-    pub(crate) max_time: DurationText,
-}
-
-impl Default for DrainFile {
-    fn default() -> Self {
-        Self { max_tokens: defaults::DRAIN_MAX_TOKENS, max_time: DurationText(defaults::DRAIN_MAX_TIME) }
+impl ProviderFile {
+    /// Its keys, whichever setting they are written in.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &SecretText> {
+        self.api_key.iter().chain(&self.api_keys)
     }
 }
 

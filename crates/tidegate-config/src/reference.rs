@@ -18,7 +18,7 @@ flags over both. Unknown settings are errors. `tidegate config check` judges a f
 secrets masked, and `tidegate config schema` prints the JSON Schema (`docs/tidegate.schema.json`). `tidegate.example.toml` is a commented example.
 
 - Lengths of time are a whole number with a unit: `\"250ms\"`, `\"15s\"`, `\"5m\"`, `\"1h\"`, `\"30d\"`. Sizes likewise: `\"512B\"`, `\"64KiB\"`, `\"20MiB\"`, `\"1GB\"`.
-  Zero is refused everywhere; a setting that is left out has its default.
+  Zero is refused unless a setting says what it means; a setting that is left out has its default.
 - `\"${NAME}\"` in any text stands for the environment variable `NAME`, which must be set; `$${` stands for `${` itself.
 - Any setting can be set by an environment variable: `TIDEGATE__` and its path, with two underscores between names, in any case. A name in the file
   matches with `_` for each character that is no letter and no digit: `TIDEGATE__MODELS__GPT_4O__DELIVERY=coherent` sets `delivery` of `[models.\"gpt-4o\"]`.
@@ -27,11 +27,18 @@ secrets masked, and `tidegate config schema` prints the JSON Schema (`docs/tideg
 - Everything but `server.listen`, `server.workers` and `ledger.*` can change while the process runs; running streams keep what they began with.
 ";
 
+/// How common wishes are written. A test loads each of its blocks.
+const RECIPES: &str = include_str!("reference/recipes.md");
+
+/// The order of the sections.
+const SECTIONS: [&str; 11] =
+    ["server", "ledger", "providers", "models", "profiles", "retry", "breaker", "deadline", "notify", "prices", "log"];
+
 /// The reference of all settings as Markdown: `docs/config.md`.
 #[must_use]
 pub fn reference_markdown() -> String {
-    let mut page = HEAD.to_owned();
-    for section in ["server", "ledger", "providers", "models", "profiles", "log"] {
+    let mut page = format!("{HEAD}\n{RECIPES}");
+    for section in SECTIONS {
         let schema = &schema::root()["properties"][section];
         let named = &schema["additionalProperties"];
         let (title, members) = if named.is_object() { (format!("{section}.NAME"), named) } else { (section.to_owned(), schema) };
@@ -74,15 +81,24 @@ fn value(schema: &Schema) -> String {
         (Some(Form::Duration), _) => "length of time",
         (Some(Form::Size), _) => "size",
         (Some(Form::Address), _) => "address",
-        (Some(Form::Url), _) => "URL",
+        (Some(Form::Url | Form::Proxy), _) => "URL",
         (Some(Form::Secret), _) => "secret",
-        (None, Some("integer")) => "whole number",
+        (None, Some("integer")) => return bounded("whole number", schema),
+        (None, Some("number")) => return bounded("number", schema),
         (None, Some("boolean")) => "`true`, `false`",
         (None, Some("array")) => "list",
         (None, Some("object")) => "table",
         _ => "text",
     }
     .to_owned()
+}
+
+/// `kind`, and from where to where it goes where that is narrow.
+fn bounded(kind: &str, schema: &Schema) -> String {
+    match (schema["minimum"].as_f64(), schema["maximum"].as_f64()) {
+        (Some(least), Some(most)) => format!("{kind}, {least} to {most}"),
+        _ => kind.to_owned(),
+    }
 }
 
 /// `meaning`, and after it what each choice means.

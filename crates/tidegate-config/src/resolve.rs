@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use tidegate_core::breaker::BreakerPolicy;
+
 use crate::config::{Config, Ledger, Log, Server};
 use crate::defaults::CONNECTIONS_PER_STREAM;
 use crate::errors::{Fault, Faults};
@@ -12,8 +14,13 @@ use crate::path::KeyPath;
 use crate::text::duration_text;
 use crate::tree::Node;
 
+mod degrade;
 mod models;
+mod notify;
+mod prices;
 mod providers;
+mod recovery;
+mod routes;
 mod timeouts;
 
 /// Silence after which common proxies cut a stream.
@@ -29,7 +36,20 @@ pub(crate) fn resolve(file: &File, root: &Node, faults: &mut Faults) -> Config {
         .filter_map(|(name, provider)| Some((name.clone(), providers::provider(name, provider, &mut judge)?)))
         .collect();
     let models = models::models(file, &profiles, &mut judge);
-    Config { server: server(&file.server), ledger: ledger(&file.ledger), providers, models, profiles, log: log(&file.log) }
+    Config {
+        server: server(&file.server),
+        ledger: ledger(&file.ledger),
+        providers,
+        models,
+        profiles,
+        retry: recovery::retry(&file.retry, &mut judge),
+        budget: recovery::budget(&file.retry),
+        breaker: BreakerPolicy { failures: file.breaker.failures, cooldown: file.breaker.cooldown.0 },
+        deadline: recovery::deadline(file, &mut judge),
+        notify: notify::notify(&file.notify, &mut judge),
+        prices: prices::prices(&file.prices, &mut judge),
+        log: log(&file.log),
+    }
 }
 
 /// What is allowed and probably not meant.
@@ -38,6 +58,7 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
     let too_long = silences.into_iter().filter(|(_, silence)| *silence >= PROXY_PATIENCE);
     too_long
         .map(|(name, silence)| format!("{name} is {:?}; many proxies cut a stream after 60 s of silence", duration_text(silence)))
+        .chain(recovery::overhead_warning(config))
         .collect()
 }
 
@@ -52,6 +73,12 @@ impl Judge<'_> {
     fn fault(&mut self, path: &KeyPath, problem: impl Into<String>, remedy: impl Into<String>) {
         let fault = Fault::new(path.clone(), self.root.origin_of(path), problem.into()).remedy(remedy.into());
         self.faults.add_about(fault, &[path]);
+    }
+
+    /// The setting at `path` is wrong because of what stands at `other`.
+    fn conflict(&mut self, path: &KeyPath, other: (&KeyPath, &str), problem: impl Into<String>, remedy: impl Into<String>) {
+        let fault = Fault::new(path.clone(), self.root.origin_of(path), problem.into()).remedy(remedy.into());
+        self.faults.add_about(fault.context(self.root.origin_of(other.0), other.1), &[path, other.0]);
     }
 
     /// The name at the end of `path` is wrong.

@@ -41,8 +41,8 @@ pub(crate) enum Secrecy {
 pub(crate) fn names() -> BTreeMap<&'static str, Secrecy> {
     fn gather(schema: &'static Value, names: &mut BTreeMap<&'static str, Secrecy>) {
         for (name, member) in members(schema) {
-            let is_public =
-                !matches!(member["type"].as_str(), Some("object" | "array")) && !matches!(form(member), Some(Form::Secret | Form::Url));
+            let may_hold_one = matches!(form(member), Some(Form::Secret | Form::Url | Form::Proxy));
+            let is_public = !matches!(member["type"].as_str(), Some("object" | "array")) && !may_hold_one;
             let secrecy = if is_public { Secrecy::Public } else { Secrecy::Secret };
             names.entry(name).and_modify(|known| *known = if is_public { *known } else { secrecy }).or_insert(secrecy);
             gather(member, names);
@@ -83,6 +83,17 @@ impl Transform for Plain {
             if let [only] = types.as_slice() {
                 let only = only.clone();
                 schema.insert("type".to_owned(), only);
+            }
+        }
+        if let Some(Value::Array(choices)) = schema.get_mut("anyOf") {
+            choices.retain(|choice| choice["type"] != "null");
+            if let [Value::Object(only)] = choices.as_slice() {
+                let only = only.clone();
+                schema.remove("anyOf");
+                for (name, value) in only {
+                    // What the setting says of itself is nearer than what its type says.
+                    schema.ensure_object().entry(name).or_insert(value);
+                }
             }
         }
         if schema.get("default").is_some_and(|default| default.is_object() || default.is_array() || default.is_null()) {

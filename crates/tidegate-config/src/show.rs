@@ -2,13 +2,19 @@
 
 use std::num::NonZeroU32;
 
+use tidegate_core::balance::Balance;
+use tidegate_core::budget::BudgetPolicy;
 use tidegate_core::limits::DeliveryMode;
+use tidegate_core::retry::RetryPolicy;
 
-use crate::config::{Config, Model, OnDisconnect, Provider, ProviderKind, Server, Timing};
-use crate::file::{
-    DeliveryName, DrainFile, File, LedgerFile, LogFile, ModelFile, OnDisconnectName, ProviderFile, RouteFile, ServerFile, TimeoutsFile,
+use crate::config::{
+    Config, Deadline, Degrade, Model, Notify, OnDisconnect, PriceSettings, Provider, ProviderKind, Route, Server, SlowGuard, Timing,
 };
-use crate::text::{AddressText, DurationText, SecretText, SizeText, UrlText};
+use crate::file::{
+    BalanceName, BreakerFile, DeadlineFile, DegradeFile, DeliveryName, DrainFile, File, LedgerFile, LogFile, ModelFile, NO_HEADER,
+    NotifyFile, OnDisconnectName, PriceFile, ProviderFile, RetryFile, RouteFile, ServerFile, SlowFile, TimeoutsFile,
+};
+use crate::text::{AddressText, DurationText, ProxyText, SecretText, SizeText, UrlText};
 
 /// The whole configuration in force as TOML, defaults included, secrets as `"***"`.
 #[must_use]
@@ -24,6 +30,11 @@ fn mirror(config: &Config) -> File {
         providers: config.providers.iter().map(|(name, provider)| (name.clone(), self::provider(provider))).collect(),
         models: config.models.iter().map(|model| (model.name.clone(), self::model(model, config))).collect(),
         profiles: config.profiles.iter().map(|(name, profile)| (name.to_owned(), timeouts(&Timing::all_of(profile)))).collect(),
+        retry: retry(&config.retry, config.budget),
+        breaker: BreakerFile { failures: config.breaker.failures, cooldown: DurationText(config.breaker.cooldown) },
+        deadline: deadline(&config.deadline),
+        notify: notify(&config.notify),
+        prices: config.prices.iter().map(|(name, price)| (name.clone(), self::price(price))).collect(),
         log: LogFile { format: config.log.format, level: config.log.level },
     }
 }
@@ -46,12 +57,17 @@ fn server(server: &Server) -> ServerFile {
 }
 
 fn provider(provider: &Provider) -> ProviderFile {
+    let (api_key, several) = match provider.api_keys.as_slice() {
+        [only] => (Some(only), [].as_slice()),
+        several => (None, several),
+    };
     ProviderFile {
         kind: provider.kind,
         base_url: (provider.kind != ProviderKind::Mock).then(|| UrlText(provider.base_url.clone())),
-        api_key: provider.api_key.clone().map(SecretText),
+        api_key: api_key.cloned().map(SecretText),
+        api_keys: several.iter().cloned().map(SecretText).collect(),
         headers: provider.headers.iter().map(|(name, value)| (name.clone(), SecretText(value.as_str().into()))).collect(),
-        proxy: provider.proxy.clone().map(UrlText),
+        proxy: provider.proxy.clone().map(ProxyText),
         ca_file: provider.ca_file.as_ref().map(|path| path.to_string_lossy().into_owned()),
         http2: provider.http2,
         max_connections: provider.max_connections,
@@ -71,12 +87,22 @@ fn model(model: &Model, config: &Config) -> ModelFile {
         }
     };
     ModelFile {
-        routes: model.routes.iter().map(|route| RouteFile { provider: route.provider.clone(), model: route.model.clone() }).collect(),
+        routes: model.routes.iter().map(route).collect(),
+        balance: Some(match model.balance {
+            Balance::Order => BalanceName::Order,
+            Balance::Weight => BalanceName::Weight,
+            Balance::Latency => BalanceName::Latency,
+            Balance::LeastOutstanding => BalanceName::LeastOutstanding,
+        }),
+        degrade: model.degrade.iter().map(degrade).collect(),
+        context_window: model.context_window.and_then(tokens),
+        slow: model.slow.map(|SlowGuard { chars_per_second, window }| SlowFile { chars_per_second, window: DurationText(window) }),
         profile: model.timing.profile.clone().or_else(by_name),
         timeouts: timeouts(&model.timing),
         thinking_profile: model.thinking_timing.profile.clone().unwrap_or_default(),
         thinking_timeouts: timeouts(&model.thinking_timing),
         delivery: match model.delivery {
+            DeliveryMode::Stream if model.background => DeliveryName::Background,
             DeliveryMode::Stream => DeliveryName::Stream,
             DeliveryMode::Coherent => DeliveryName::Coherent,
             DeliveryMode::Buffered => DeliveryName::Buffered,
@@ -86,6 +112,60 @@ fn model(model: &Model, config: &Config) -> ModelFile {
         on_malformed: model.on_malformed,
         early_200: model.early_200,
     }
+}
+
+fn route(route: &Route) -> RouteFile {
+    RouteFile { provider: route.provider.clone(), model: route.model.clone(), weight: route.weight, larger_context: route.larger_context }
+}
+
+fn degrade(step: &Degrade) -> DegradeFile {
+    let nothing = DegradeFile::default();
+    match step.clone() {
+        Degrade::Model { model, max_tokens } => DegradeFile { model: Some(model), max_tokens, ..nothing },
+        Degrade::Cached { ttl } => DegradeFile { cached: Some(DurationText(ttl)), ..nothing },
+        Degrade::Static { text } => DegradeFile { text: Some(text), ..nothing },
+        Degrade::Notify => DegradeFile { notify: Some(true), ..nothing },
+    }
+}
+
+fn retry(retry: &RetryPolicy, budget: BudgetPolicy) -> RetryFile {
+    RetryFile {
+        attempts: retry.attempts,
+        backoff: DurationText(retry.backoff),
+        backoff_max: DurationText(retry.backoff_max),
+        jitter: DurationText(retry.jitter),
+        longest_pushback: DurationText(retry.longest_pushback),
+        budget: budget.share,
+        budget_floor: budget.floor,
+    }
+}
+
+fn deadline(deadline: &Deadline) -> DeadlineFile {
+    DeadlineFile {
+        overhead: DurationText(deadline.policy.overhead),
+        least: DurationText(deadline.policy.least),
+        header: deadline.header.clone().unwrap_or_else(|| NO_HEADER.to_owned()),
+    }
+}
+
+fn notify(notify: &Notify) -> NotifyFile {
+    NotifyFile {
+        secret: notify.secret.clone().map(SecretText),
+        url: notify.url.clone().map(UrlText),
+        allow_private: notify.allow_private,
+        retention: DurationText(notify.retention),
+        deadline: DurationText(notify.deadline),
+    }
+}
+
+fn price(price: &PriceSettings) -> PriceFile {
+    let &PriceSettings { input, output, cached_input, reasoning, context_window } = price;
+    PriceFile { input, output, cached_input, reasoning, context_window: context_window.and_then(tokens) }
+}
+
+/// A number of tokens of the configuration; it was a `NonZeroU32` there.
+fn tokens(number: u64) -> Option<NonZeroU32> {
+    u32::try_from(number).ok().and_then(NonZeroU32::new)
 }
 
 fn timeouts(timing: &Timing) -> TimeoutsFile {

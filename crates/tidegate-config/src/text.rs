@@ -42,6 +42,7 @@ pub(crate) enum Form {
     Size,
     Address,
     Url,
+    Proxy,
     Secret,
 }
 
@@ -53,12 +54,13 @@ impl Form {
             Self::Size => "size",
             Self::Address => "address",
             Self::Url => "url",
+            Self::Proxy => "proxy",
             Self::Secret => "secret",
         }
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Duration, Self::Size, Self::Address, Self::Url, Self::Secret].into_iter().find(|form| form.name() == name)
+        [Self::Duration, Self::Size, Self::Address, Self::Url, Self::Proxy, Self::Secret].into_iter().find(|form| form.name() == name)
     }
 
     /// Whether `text` has this form.
@@ -68,6 +70,7 @@ impl Form {
             Self::Size => parse_size(text).map(drop),
             Self::Address => parse_address(text).map(drop),
             Self::Url => parse_url(text).map(drop),
+            Self::Proxy => parse_proxy(text).map(drop),
             Self::Secret => check_secret(text),
         }
     }
@@ -79,6 +82,7 @@ impl Form {
             Self::Size => "\"20MiB\"",
             Self::Address => "\"127.0.0.1:8080\"",
             Self::Url => "\"https://api.openai.com/v1\"",
+            Self::Proxy => "\"http://proxy.internal:3128\"",
             Self::Secret => "\"${OPENAI_API_KEY}\"",
         }
     }
@@ -162,6 +166,23 @@ fn parse_url(text: &str) -> Result<Url, Refusal> {
     Ok(url)
 }
 
+fn parse_proxy(text: &str) -> Result<Url, Refusal> {
+    const REMEDY: &str = "write scheme, host and port, such as \"http://proxy.internal:3128\"";
+    let is_bare = |url: &Url| url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "http" && url.host().is_some() && is_bare(url));
+    url.ok_or_else(|| Refusal::new("is no plain HTTP proxy", REMEDY))
+}
+
+/// The address, with stars for a name and password in it.
+fn proxy_text(url: &Url) -> String {
+    let mut shown = url.clone();
+    if !url.username().is_empty() || url.password().is_some() {
+        // Both can be set wherever there is a host, and a proxy has one.
+        let _ = shown.set_username(MASKED).and_then(|()| shown.set_password(None));
+    }
+    shown.into()
+}
+
 fn check_secret(text: &str) -> Result<(), Refusal> {
     if text.is_empty() {
         return Err(Refusal::new("is empty", "write it, or a reference such as \"${OPENAI_API_KEY}\""));
@@ -227,6 +248,10 @@ form! {
 form! {
     /// The address of a server.
     UrlText(Url), Form::Url, "^https?://", read parse_url, write |url: &Url| url.as_str().to_owned()
+}
+form! {
+    /// The address of a proxy, with the name and password that it asks for.
+    ProxyText(Url), Form::Proxy, "^http://", read parse_proxy, write proxy_text
 }
 form! {
     /// A value that is never shown.

@@ -39,10 +39,11 @@ pub(crate) struct Node {
 pub(crate) enum Value {
     Text(String),
     Integer(i128),
+    Float(f64),
     Boolean(bool),
     List(Vec<Node>),
     Table(BTreeMap<String, Entry>),
-    /// What no setting is: floats, dates, integers beyond all bounds.
+    /// What no setting is: dates, numbers beyond all bounds.
     Other(&'static str),
 }
 
@@ -98,7 +99,7 @@ impl Node {
             DeValue::Integer(number) => {
                 i128::from_str_radix(number.as_str(), number.radix()).map_or(Value::Other("a number beyond all bounds"), Value::Integer)
             }
-            DeValue::Float(_) => Value::Other("a number with a fraction"),
+            DeValue::Float(number) => number.as_str().parse().map_or(Value::Other("a number beyond all bounds"), Value::Float),
             DeValue::Boolean(on) => Value::Boolean(on),
             DeValue::Datetime(_) => Value::Other("a date"),
             DeValue::Array(list) => {
@@ -133,17 +134,24 @@ impl Node {
     pub(crate) fn origin_of(&self, path: &KeyPath) -> Origin {
         let mut node = self;
         for name in path.names() {
-            let next = match &node.value {
-                Value::Table(table) => table.get(name).map(|entry| &entry.node),
-                Value::List(list) => name.trim_matches(['[', ']']).parse::<usize>().ok().and_then(|n| list.get(n)),
-                _ => None,
-            };
-            match next {
-                Some(next) => node = next,
-                None => break,
-            }
+            let Some(next) = node.child(name) else { break };
+            node = next;
         }
         node.at.clone()
+    }
+
+    /// Whether `path` was written, or set otherwise.
+    pub(crate) fn has(&self, path: &KeyPath) -> bool {
+        path.names().try_fold(self, Self::child).is_some()
+    }
+
+    /// The member of this table, or the element of this list, that a path calls `name`.
+    fn child(&self, name: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Table(table) => table.get(name).map(|entry| &entry.node),
+            Value::List(list) => name.trim_matches(['[', ']']).parse::<usize>().ok().and_then(|n| list.get(n)),
+            _ => None,
+        }
     }
 
     /// Where the name at the end of `path` was written.
@@ -177,7 +185,7 @@ impl Node {
     pub(crate) fn what(&self) -> &'static str {
         match &self.value {
             Value::Text(_) => "a text",
-            Value::Integer(_) => "a number",
+            Value::Integer(_) | Value::Float(_) => "a number",
             Value::Boolean(_) => "a truth value",
             Value::List(_) => "a list",
             Value::Table(_) => "a table",
@@ -190,6 +198,7 @@ impl Node {
         match &self.value {
             Value::Text(text) => text.as_str().into(),
             Value::Integer(number) => i64::try_from(*number).map_or(serde_json::Value::Null, Into::into),
+            Value::Float(number) => (*number).into(),
             Value::Boolean(on) => (*on).into(),
             Value::List(list) => list.iter().map(Self::to_json).collect(),
             Value::Table(table) => table.iter().map(|(name, entry)| (name.clone(), entry.node.to_json())).collect(),

@@ -15,21 +15,10 @@ pub(crate) struct Row {
 }
 
 const ROWS: &[Row] = &[
-    whole(&["retry"], "remove it; every request is attempted once"),
-    whole(&["breaker"], "remove it"),
-    whole(&["deadline"], "remove it; the profile's `total` bounds every stream"),
     whole(&["queue"], "remove it, and REDIS_URL or KAFKA_BROKERS from the environment, or set QUEUE_TYPE=memory"),
     whole(&["sessions"], "remove it"),
-    whole(&["notify"], "remove it"),
     whole(&["ledger", "url"], "remove it, or DATABASE_URL from the environment; records are kept in SQLite at `ledger.path`"),
-    whole(&["providers", "*", "api_keys"], "write one `api_key`"),
     value(&["providers", "*", "kind"], "anthropic", "use an OpenAI-compatible address with kind = \"openai\""),
-    whole(&["models", "*", "routes", "[1]"], "keep one route"),
-    whole(&["models", "*", "routes", "*", "weight"], "remove it"),
-    whole(&["models", "*", "routes", "*", "larger_context"], "remove it"),
-    whole(&["models", "*", "degrade"], "remove it"),
-    whole(&["models", "*", "context_window"], "remove it; nothing is trimmed"),
-    value(&["models", "*", "delivery"], "background", "write \"stream\", \"coherent\" or \"buffered\""),
     value(&["models", "*", "on_disconnect"], "resume", "write \"cancel\" or \"drain\""),
 ];
 

@@ -19,12 +19,18 @@
 //! }
 //! ```
 //!
+//! Only a client that asked for it can have a partial answer begun again: [`RestartConsent`] is made from its request and from an ending
+//! that left it with half an answer, and nothing else makes one.
+//!
 //! The head (the HTTP status line) is a fact of its own: keepalives send it before any output, after which a failure must be told in-band,
 //! but fallback stays legal.
 
-use crate::failure::Failure;
+use crate::clock::Moment;
+use crate::failure::{Failure, Retry};
+use crate::health::Health;
 use crate::record::Status;
-use crate::route::{RoutePlan, Target};
+use crate::retry::Again;
+use crate::route::{Failed, RoutePlan, Target};
 
 /// The authority over one client's answer, in state `S`.
 #[derive(Debug)]
@@ -36,7 +42,8 @@ pub struct Delivery<S> {
 /// Nothing of the answer was shown: another target may still be asked.
 #[derive(Debug)]
 pub struct Pending {
-    plan: RoutePlan,
+    /// Boxed, because it lives as briefly as a stream is undecided, and its room would stay.
+    plan: Box<RoutePlan>,
 }
 
 /// Output was shown: the stream goes on, or ends incomplete.
@@ -71,16 +78,51 @@ impl Ending {
     }
 }
 
+/// The client agreed that an answer that broke off begins again from its start.
+#[derive(Debug)]
+pub struct RestartConsent(());
+
+impl RestartConsent {
+    /// The consent to restart after `ending`, if the request gave it (`allows`), the client has half an answer, and the failure is of a kind
+    /// that another attempt can mend.
+    #[must_use]
+    pub fn after(ending: Ending, allows: bool) -> Option<Self> {
+        let can_mend = ending.failure.is_some_and(|failure| failure.facts().retry != Retry::Never);
+        (allows && ending.status == Status::FailedAfterOutput && can_mend).then_some(Self(()))
+    }
+}
+
 impl Delivery<Pending> {
     /// A delivery that may use every target of `plan`.
     #[must_use]
     pub fn new(plan: RoutePlan) -> Self {
-        Self { head: Head::Unsent, state: Pending { plan } }
+        Self { head: Head::Unsent, state: Pending { plan: Box::new(plan) } }
+    }
+
+    /// A delivery to a client that has been told that its partial answer is void.
+    #[must_use]
+    pub fn restarted(_consent: RestartConsent, plan: RoutePlan) -> Self {
+        Self { head: Head::Sent, state: Pending { plan: Box::new(plan) } }
     }
 
     /// The next target to ask, or `None` when the plan is used up.
     pub fn next_target(&mut self) -> Option<Target> {
         self.state.plan.take_next()
+    }
+
+    /// Begins with `plan` anew, after everything of the one before has failed.
+    pub(crate) fn renew(&mut self, plan: RoutePlan) {
+        *self.state.plan = plan;
+    }
+
+    /// An attempt at `target` begins.
+    pub(crate) fn asked(&mut self, target: &Target) {
+        self.state.plan.asked(target);
+    }
+
+    /// What may follow a failed attempt.
+    pub(crate) fn after_failure(&mut self, failed: Failed, health: &mut dyn Health, now: Moment) -> Again {
+        self.state.plan.after(failed, health, now)
     }
 
     /// Whether a further target is left.

@@ -5,21 +5,27 @@
 //!
 //! The order of a stream's life, and of the calls: [`Exchange::begin_attempt`], [`Exchange::reached`] for each [`Phase`],
 //! [`Exchange::event`] for each provider event, [`Exchange::body_ended`]; at any time [`Exchange::due`] when [`Exchange::wake_at`] has
-//! come, [`Exchange::failed`], and [`Exchange::abandoned`].
+//! come, [`Exchange::failed`], and [`Exchange::abandoned`]. What all streams know together (breakers, the retry budget) comes in as
+//! [`Health`].
 //!
 //! The file is long because every transition of a stream stands in it: split by state, none could be read without the others.
 
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::delivery::{Committed, Delivery, Ending, Head, Pending};
+use crate::delivery::{Committed, Delivery, Ending, Head, Pending, RestartConsent};
 use crate::event::{EventFacts, EventKind};
-use crate::failure::{Failure, Retry};
-use crate::limits::{DeliveryMode, Limits};
+use crate::failure::{Blame, Failure, Retry};
+use crate::health::{Health, Skip, SkipReason};
+use crate::limits::{DeliveryMode, Limits, RateGuard, TimeoutProfile};
 use crate::record::{AttemptOutcome, Decision};
-use crate::route::{RoutePlan, Target};
-use crate::tally::{Fate, Tally};
+use crate::retry::Again;
+use crate::route::{Failed, RoutePlan, Target};
+use crate::tally::{AttemptTally, Fate, Tally};
 use crate::timers::{TimeoutKind, TimerTable};
+
+/// How long a stream that perseveres leaves everybody alone once all have failed it.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// How far an attempt has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +78,25 @@ pub enum Due {
     Keepalive,
     /// The end is proved and its marker did not come: finish as for [`Verdict::Finish`].
     Finish,
+    /// The wait before a repetition is over: call [`Exchange::begin_attempt`].
+    Attempt,
+    /// The answer's rate was measured long enough: call [`Exchange::judge_rate`].
+    JudgeRate,
     /// A limit ran out: ask [`Exchange::failed`] what follows.
     Failed(Failure),
+}
+
+/// What comes before the first output.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Ask this target.
+    Ask(Target),
+    /// Nobody can be asked now: wait until [`Due::Attempt`].
+    Wait,
+    /// Output was shown, so nobody else may be asked.
+    Committed,
+    /// The stream is over: nobody is left to ask.
+    End(Ending),
 }
 
 /// What follows a failed attempt.
@@ -81,6 +104,8 @@ pub enum Due {
 pub enum AfterFailure {
     /// Begin the next attempt; what was held of this one is dropped.
     TryNext,
+    /// The same target is asked again, when [`Due::Attempt`] says so; what was held is dropped.
+    Wait,
     /// The stream is over.
     End(Ending),
 }
@@ -99,6 +124,10 @@ pub struct Exchange {
     /// The last byte went to the client, or the head did.
     last_write: Moment,
     head_due: Option<Moment>,
+    /// Until when the providers asked to be left alone.
+    pushback_until: Option<Moment>,
+    /// The whole plan, for a stream that waits for better times when all of it has failed.
+    perseveres: Option<Box<RoutePlan>>,
     tally: Tally,
 }
 
@@ -127,8 +156,26 @@ impl Exchange {
             awaits_events: true,
             last_write: arrived,
             head_due: Some(arrived + limits.head_after),
+            pushback_until: None,
+            perseveres: None,
             tally: Tally::new(arrived),
         }
+    }
+
+    /// A stream that begins again at `now` what broke off in another, for a client that agreed to it and whose head is out.
+    #[must_use]
+    pub fn restarted(consent: RestartConsent, limits: Limits, plan: RoutePlan, now: Moment) -> Self {
+        let mut exchange = Self::new(DeliveryMode::Stream, limits, RoutePlan::new([]), now);
+        exchange.line = Line::Before(Delivery::restarted(consent, plan));
+        exchange.tally.head = Some(now);
+        exchange
+    }
+
+    /// Nobody waits for this stream: when its whole plan, which is `plan`, has failed, it waits and begins with it anew, until its deadline.
+    #[must_use]
+    pub fn persevering(mut self, plan: RoutePlan) -> Self {
+        self.perseveres = Some(Box::new(plan));
+        self
     }
 
     /// Keeps the head back until the stream has ended: for a whole answer whose client must read a real status.
@@ -187,14 +234,34 @@ impl Exchange {
         }
     }
 
-    /// Takes the next target and starts its clock. `None` when no target is left, or none may be asked any more.
-    pub fn begin_attempt(&mut self, now: Moment) -> Option<Target> {
-        let Line::Before(delivery) = &mut self.line else { return None };
-        let target = delivery.next_target()?;
-        self.timers.stop_attempt();
-        self.timers.set(TimeoutKind::PoolWait, now + self.limits.pool_wait);
-        self.tally.begin_attempt(target.clone(), now);
-        Some(target)
+    /// Finds whom to ask next and starts that attempt's clock. Targets that `health` refuses, or that the deadline leaves no time for, are
+    /// noted as skipped.
+    pub fn begin_attempt(&mut self, now: Moment, health: &mut dyn Health) -> Next {
+        while let Line::Before(delivery) = &mut self.line {
+            let Some(target) = delivery.next_target() else { break };
+            match self.hindrance(&target, now, health) {
+                None => {
+                    self.start(&target, now);
+                    return Next::Ask(target);
+                }
+                Some(skip) => self.skip(target, skip, now),
+            }
+        }
+        if matches!(self.line, Line::Behind(_)) {
+            return Next::Committed;
+        }
+        let failure = self.tally.last_failure().unwrap_or_else(|| self.why_nobody());
+        if self.waits_for_better_times(failure, now) {
+            return Next::Wait;
+        }
+        Next::End(self.end(|line| line.fail(failure)))
+    }
+
+    /// The running attempt has limits of its own, where they differ from the stream's. The stream's total stays.
+    pub fn limit_attempt(&mut self, profile: TimeoutProfile, pool_wait: Duration, send_body: Duration, now: Moment) {
+        let total = self.limits.profile.total;
+        self.limits = Limits { profile: TimeoutProfile { total, ..profile }, pool_wait, send_body, ..self.limits };
+        self.timers.set(TimeoutKind::PoolWait, now + pool_wait);
     }
 
     /// The running attempt has come this far; its next limit starts.
@@ -255,33 +322,71 @@ impl Exchange {
         }
     }
 
-    /// The running attempt failed. Before the line the plan may hold another target; behind it the stream ends incomplete.
-    pub fn failed(&mut self, failure: Failure, now: Moment) -> AfterFailure {
-        let may_try = failure.facts().retry != Retry::Never;
-        let next = match &self.line {
-            Line::Before(delivery) if may_try && delivery.has_target() => Decision::NextTarget,
-            _ => Decision::Fail,
+    /// The running attempt failed. Before the line the plan may hold a repetition or another target; behind it the stream ends incomplete.
+    ///
+    /// `pushback` is the provider's `Retry-After`.
+    pub fn failed(&mut self, failure: Failure, pushback: Option<Duration>, now: Moment, health: &mut dyn Health) -> AfterFailure {
+        if let Some(pushback) = pushback {
+            self.pushback_until = Some(now + pushback);
+        }
+        let again = self.again_after(failure, pushback, now, health);
+        self.note_failed(failure, again, now);
+        match again {
+            Again::Same(wait) => {
+                self.timers.set(TimeoutKind::Backoff, now + wait);
+                AfterFailure::Wait
+            }
+            Again::Next | Again::Degrade => AfterFailure::TryNext,
+            Again::Stop if self.waits_for_better_times(failure, now) => AfterFailure::Wait,
+            Again::Stop => AfterFailure::End(self.end(|line| line.fail(failure))),
+        }
+    }
+
+    fn again_after(&mut self, failure: Failure, pushback: Option<Duration>, now: Moment, health: &mut dyn Health) -> Again {
+        let time_left = self.time_left(now);
+        let Line::Before(delivery) = &mut self.line else { return Again::Stop };
+        let failed = Failed { retry: failure.facts().retry, pushback, time_left, least: self.limits.least };
+        delivery.after_failure(failed, health, now)
+    }
+
+    fn note_failed(&mut self, failure: Failure, again: Again, now: Moment) {
+        let decision = match again {
+            Again::Same(_) => Decision::RetrySame,
+            Again::Next => Decision::NextTarget,
+            Again::Degrade => Decision::Degrade,
+            Again::Stop => Decision::Fail,
         };
         let outcome = if matches!(failure, Failure::ClientGone | Failure::SlowClient | Failure::Cancelled) {
             AttemptOutcome::Cancelled
         } else {
             AttemptOutcome::Failed
         };
-        let reason = self.reason(failure, next);
-        self.tally.end_attempt(now, Fate { outcome, failure: Some(failure), decision: next, reason });
-        if next == Decision::NextTarget {
-            self.proved = false;
-            self.timers.stop_attempt();
-            return AfterFailure::TryNext;
-        }
-        AfterFailure::End(self.end(|line| line.fail(failure)))
+        let reason = self.reason(failure, again);
+        self.tally.end_attempt(now, Fate { outcome, failure: Some(failure), decision, reason });
+        self.proved = false;
+        self.timers.stop_attempt();
     }
 
     /// The client is gone, reads too slowly, or asked to stop.
     pub fn abandoned(&mut self, failure: Failure, now: Moment) -> Ending {
-        match self.failed(failure, now) {
-            AfterFailure::End(ending) => ending,
-            AfterFailure::TryNext => self.end(|line| line.fail(failure)),
+        self.note_failed(failure, Again::Stop, now);
+        self.end(|line| line.fail(failure))
+    }
+
+    /// Decides on an answer that gave `bytes` of text while its rate was measured: it is committed, or another target takes over.
+    ///
+    /// Without another target it is committed however slow it is: a slow answer is better than none.
+    pub fn judge_rate(&mut self, bytes: u64, now: Moment) -> Verdict {
+        self.timers.stop(TimeoutKind::RateWindow);
+        let is_slow = self.limits.rate_guard.take().is_some_and(|guard| guard.is_too_slow(bytes));
+        match &self.line {
+            Line::Before(delivery) if is_slow && delivery.has_target() => Verdict::Fail(Failure::TooSlow),
+            Line::Before(_) => {
+                self.tally.output_handed_over(now);
+                self.commit(now);
+                Verdict::Commit
+            }
+            Line::Behind(_) | Line::Over(_) | Line::Crossing => Verdict::Forward,
         }
     }
 
@@ -295,6 +400,11 @@ impl Exchange {
                 self.finish(now, true);
                 return Due::Finish;
             }
+            Some(TimeoutKind::Backoff) => {
+                self.timers.stop(TimeoutKind::Backoff);
+                return Due::Attempt;
+            }
+            Some(TimeoutKind::RateWindow) => return Due::JudgeRate,
             Some(kind) => return Due::Failed(kind.failure().unwrap_or(Failure::Internal)),
             None => {}
         }
@@ -335,6 +445,65 @@ impl Exchange {
         now.since(self.last_write)
     }
 
+    /// How long the client shall wait before it comes back, as far as the providers told.
+    #[must_use]
+    pub fn pushback(&self, now: Moment) -> Option<Duration> {
+        self.pushback_until.map(|until| until.since(now))
+    }
+
+    /// Until the stream's deadline.
+    #[must_use]
+    pub fn time_left(&self, now: Moment) -> Duration {
+        (self.tally.arrived + self.limits.profile.total).since(now)
+    }
+
+    /// For a stream that perseveres: whether the whole plan is tried once more, after a pause.
+    fn waits_for_better_times(&mut self, failure: Failure, now: Moment) -> bool {
+        let facts = failure.facts();
+        let helps = facts.blame == Blame::Upstream && facts.client_may_retry;
+        let at = self.pushback_until.unwrap_or(now).max(now + PAUSE);
+        let in_time = at.since(now) + self.limits.least < self.time_left(now);
+        let (Line::Before(delivery), Some(plan)) = (&mut self.line, &self.perseveres) else { return false };
+        if !helps || !in_time {
+            return false;
+        }
+        delivery.renew((**plan).clone());
+        self.pushback_until = None;
+        self.timers.set(TimeoutKind::Backoff, at);
+        true
+    }
+
+    fn hindrance(&self, target: &Target, now: Moment, health: &mut dyn Health) -> Option<Skip> {
+        let is_first = self.tally.asked().next().is_none();
+        if !is_first && !target.is_local && self.time_left(now) < self.limits.least {
+            return Some(Skip { reason: SkipReason::DeadlineTooShort, until: None });
+        }
+        health.admit(target, now).err()
+    }
+
+    fn start(&mut self, target: &Target, now: Moment) {
+        if let Line::Before(delivery) = &mut self.line {
+            delivery.asked(target);
+        }
+        self.timers.stop_attempt();
+        self.timers.set(TimeoutKind::PoolWait, now + self.limits.pool_wait);
+        self.tally.begin_attempt(target.clone(), now);
+    }
+
+    fn skip(&mut self, target: Target, skip: Skip, now: Moment) {
+        if let Some(until) = skip.until {
+            let soonest = self.pushback_until.map_or(until, |known| known.min(until));
+            self.pushback_until = Some(soonest);
+        }
+        self.tally.skip(target, skip.reason, now);
+    }
+
+    /// Why no target was asked at all.
+    fn why_nobody(&self) -> Failure {
+        let rests = |attempt: &AttemptTally| attempt.skipped == Some(SkipReason::CoolingDown);
+        if self.tally.attempts.iter().any(rests) { Failure::UpstreamRateLimited } else { Failure::RoutesUnavailable }
+    }
+
     fn keepalive_at(&self) -> Moment {
         self.last_write + self.limits.keepalive
     }
@@ -369,7 +538,7 @@ impl Exchange {
     fn pass_on(&mut self, facts: &EventFacts, now: Moment) -> Verdict {
         let is_behind = matches!(self.line, Line::Behind(_));
         let crosses = self.mode == DeliveryMode::Stream && facts.has_output;
-        if !is_behind && !crosses {
+        if !is_behind && (!crosses || self.measures_rate(now)) {
             return Verdict::Hold;
         }
         if facts.has_output {
@@ -380,6 +549,19 @@ impl Exchange {
         }
         self.commit(now);
         Verdict::Commit
+    }
+
+    /// Whether the first output is held back because the answer's rate is measured. The first call starts the measurement.
+    fn measures_rate(&mut self, now: Moment) -> bool {
+        let Some(RateGuard { window, .. }) = self.limits.rate_guard else { return false };
+        let Line::Before(delivery) = &self.line else { return false };
+        if !delivery.has_target() {
+            return false;
+        }
+        if !self.timers.runs(TimeoutKind::RateWindow) {
+            self.timers.set(TimeoutKind::RateWindow, now + window);
+        }
+        true
     }
 
     /// The one place where the line is crossed.
@@ -393,7 +575,9 @@ impl Exchange {
     }
 
     fn finish(&mut self, now: Moment, write_sentinel: bool) -> Verdict {
-        if self.mode != DeliveryMode::Stream && self.tally.attempts.last().is_some_and(|attempt| attempt.first_output.is_some()) {
+        let holds_output =
+            !matches!(self.line, Line::Behind(_)) && self.tally.attempts.last().is_some_and(|attempt| attempt.first_output.is_some());
+        if holds_output {
             self.tally.output_handed_over(now);
         }
         self.commit(now);
@@ -414,15 +598,18 @@ impl Exchange {
         ending
     }
 
-    fn reason(&self, failure: Failure, next: Decision) -> String {
+    fn reason(&self, failure: Failure, again: Again) -> String {
+        let message = failure.facts().message;
         let side = if matches!(self.line, Line::Behind(_)) { "after output" } else { "before output" };
-        let then = match next {
-            Decision::NextTarget => "the next target may answer",
-            _ if matches!(self.line, Line::Behind(_)) => "nothing may follow output",
-            _ if failure.facts().retry == Retry::Never => "fails closed",
-            _ => "no target left",
+        let then = match again {
+            Again::Same(wait) => return format!("{message} {side}: the same target again after {} ms", wait.as_millis()),
+            Again::Next => "the next target may answer",
+            Again::Degrade => "the next step of the degradation chain may answer",
+            Again::Stop if matches!(self.line, Line::Behind(_)) => "nothing may follow output",
+            Again::Stop if failure.facts().retry == Retry::Never => "fails closed",
+            Again::Stop => "no attempt left",
         };
-        format!("{} {side}: {then}", failure.facts().message)
+        format!("{message} {side}: {then}")
     }
 }
 

@@ -52,6 +52,8 @@ pub enum Failure {
     FirstByteTimeout,
     /// Silence between two events for too long.
     IdleTimeout,
+    /// The answer came more slowly than the model's `slow` guard allows. Told as `idle_timeout`.
+    TooSlow,
     /// The caller's deadline, or the profile's total, passed.
     DeadlineExceeded,
     /// The provider answered 429.
@@ -60,6 +62,8 @@ pub enum Failure {
     UpstreamError,
     /// The provider refused the request with this status (a 4xx other than those with a row of their own).
     UpstreamRejected(u16),
+    /// The request is longer than the model's context. Told as `upstream_rejected`, with this status.
+    ContextTooLong(u16),
     /// The provider refused the gateway's own key (401, 402, 403).
     UpstreamCredentials,
     /// The provider's stream ended without a proof that the answer is whole.
@@ -105,6 +109,8 @@ pub enum Retry {
     NextTarget,
     /// After the provider's `Retry-After` where the deadline allows, or the next target.
     AfterPushback,
+    /// Only a target that is marked for a larger context.
+    LargerContext,
 }
 
 /// What a failure says about the health of its target.
@@ -165,10 +171,12 @@ impl Failure {
         Self::SendTimeout,
         Self::FirstByteTimeout,
         Self::IdleTimeout,
+        Self::TooSlow,
         Self::DeadlineExceeded,
         Self::UpstreamRateLimited,
         Self::UpstreamError,
         Self::UpstreamRejected(400),
+        Self::ContextTooLong(400),
         Self::UpstreamCredentials,
         Self::UpstreamCut,
         Self::UpstreamMalformed,
@@ -231,6 +239,7 @@ impl Failure {
             Self::SendTimeout => upstream("first_byte_timeout", 504, "the provider did not take the request in time"),
             Self::FirstByteTimeout => upstream("first_byte_timeout", 504, "the model did not start to answer in time"),
             Self::IdleTimeout => upstream("idle_timeout", 504, "the model stopped answering"),
+            Self::TooSlow => upstream("idle_timeout", 504, "the model answered too slowly"),
             Self::DeadlineExceeded => gateway("deadline_exceeded", 504, true, "the answer did not complete before its deadline"),
             Self::UpstreamRateLimited => FailureFacts {
                 retry: Retry::AfterPushback,
@@ -242,6 +251,10 @@ impl Failure {
                 FailureFacts { retry: Retry::SameThenNext, ..upstream("upstream_error", 502, "the provider reported an error") }
             }
             Self::UpstreamRejected(status) => client("upstream_rejected", status, "the provider refused the request"),
+            Self::ContextTooLong(status) => FailureFacts {
+                retry: Retry::LargerContext,
+                ..client("upstream_rejected", status, "the request is longer than the model's context")
+            },
             Self::UpstreamCredentials => FailureFacts {
                 breaker: Vote::OpenNow,
                 ..gateway("upstream_credentials", 502, false, "the provider refused the gateway's own credentials; its operator has to act")

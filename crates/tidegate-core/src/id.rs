@@ -5,6 +5,9 @@ use std::fmt;
 /// Crockford's base 32: no `i`, `l`, `o`, `u`, so that an id read aloud is typed right.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+/// Of five bits each: enough for a number of 128 bits.
+const DIGITS: usize = 26;
+
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident = $prefix:literal;)*) => {$(
         $(#[$doc])*
@@ -33,8 +36,11 @@ macro_rules! ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!($prefix, "_"))?;
-                encode(self.0, f)
+                const PREFIX: &[u8] = concat!($prefix, "_").as_bytes();
+                let mut text = [0; PREFIX.len() + DIGITS];
+                text[..PREFIX.len()].copy_from_slice(PREFIX);
+                encode(self.0, &mut text[PREFIX.len()..]);
+                f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
             }
         }
     )*};
@@ -49,17 +55,16 @@ ids! {
     KeyId = "key";
 }
 
-fn encode(number: u128, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut text = [0_u8; 26];
-    for (place, byte) in text.iter_mut().rev().enumerate() {
-        let digit = (number >> (5 * place)) & 31;
-        *byte = ALPHABET[usize::from(digit.to_le_bytes()[0])];
+/// Writes the number's lowest digits, as many as there is room for.
+fn encode(mut number: u128, text: &mut [u8]) {
+    for byte in text.iter_mut().rev() {
+        *byte = ALPHABET[usize::from(number.to_le_bytes()[0] & 31)];
+        number >>= 5;
     }
-    f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
 }
 
 fn decode(text: &str) -> Option<u128> {
-    if text.len() != 26 {
+    if text.len() != DIGITS {
         return None;
     }
     let mut number: u128 = 0;

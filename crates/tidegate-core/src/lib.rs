@@ -6,14 +6,20 @@
 
 #![forbid(unsafe_code)]
 
+pub mod balance;
+pub mod breaker;
+pub mod budget;
 pub mod clock;
+pub mod deadline;
 pub mod delivery;
 pub mod event;
 pub mod exchange;
 pub mod failure;
+pub mod health;
 pub mod id;
 pub mod limits;
 pub mod record;
+pub mod retry;
 pub mod route;
 pub mod tally;
 pub mod timers;

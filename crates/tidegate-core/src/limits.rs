@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::deadline::DeadlinePolicy;
+
 /// The four timeout layers and the waits around them, for one attempt of one model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeoutProfile {
@@ -60,6 +62,27 @@ pub struct Limits {
     pub head_after: Duration,
     /// Longest time without a byte to the client once the head is out. Default 10 s.
     pub keepalive: Duration,
+    /// An attempt with less time than this left is not started, unless it is the stream's first. Default 1 s.
+    pub least: Duration,
+    /// Below this rate another target takes over. Default: none.
+    pub rate_guard: Option<RateGuard>,
+}
+
+/// How slowly an answer may begin before another target takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RateGuard {
+    /// Bytes of text in a second, about one for each character of English.
+    pub bytes_per_second: u32,
+    /// How long the answer is held back and measured, from its first output.
+    pub window: Duration,
+}
+
+impl RateGuard {
+    /// Whether `bytes` in a window is too little.
+    #[must_use]
+    pub fn is_too_slow(self, bytes: u64) -> bool {
+        u128::from(bytes) * 1_000 < u128::from(self.bytes_per_second) * self.window.as_millis()
+    }
 }
 
 impl Limits {
@@ -73,6 +96,8 @@ impl Limits {
             tail: TAIL,
             head_after: Duration::from_secs(5),
             keepalive: Duration::from_secs(10),
+            least: DeadlinePolicy::STANDARD.least,
+            rate_guard: None,
         }
     }
 }

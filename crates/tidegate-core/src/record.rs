@@ -78,6 +78,58 @@ pub struct StreamRecord {
     pub restarted_as: Option<String>,
     /// How often a reader came back.
     pub resumes: u64,
+    /// How often the client's SDK had sent the same request before, as it says: its repetitions, not ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_retry_count: Option<u32>,
+    /// Whom the stream might ask, in order, as `provider/model`: made before the first attempt. Left out where there was no choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<String>,
+}
+
+impl StreamRecord {
+    /// A record that says nothing but its id.
+    #[must_use]
+    pub fn blank(id: String) -> Self {
+        Self {
+            id,
+            parent_request_id: String::new(),
+            client_request_id: None,
+            session_id: None,
+            task_id: None,
+            trace_id: None,
+            status: None,
+            code: None,
+            partial: false,
+            disconnect_source: None,
+            disconnect_hint: None,
+            endpoint_family: String::new(),
+            delivery: String::new(),
+            requested_model: String::new(),
+            selected_model: None,
+            provider: None,
+            key_id: None,
+            team: None,
+            environment: None,
+            created_at: String::new(),
+            deadline_ms: None,
+            time_to_head_ms: None,
+            time_to_first_event_ms: None,
+            time_to_first_output_ms: None,
+            time_to_last_output_ms: None,
+            completed_ms: None,
+            max_gap_ms: None,
+            events: EventCounts::default(),
+            delivered: Delivered::default(),
+            usage: None,
+            cost_usd: None,
+            attempts: Vec::new(),
+            restarted_from: None,
+            restarted_as: None,
+            resumes: 0,
+            client_retry_count: None,
+            plan: Vec::new(),
+        }
+    }
 }
 
 /// What the client's socket took.

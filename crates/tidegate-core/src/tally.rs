@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::event::{EventCounts, EventFacts, EventKind, Usage};
 use crate::failure::Failure;
+use crate::health::SkipReason;
 use crate::record::{AttemptOutcome, Decision};
 use crate::route::Target;
 
@@ -53,6 +54,26 @@ pub struct AttemptTally {
     pub usage: Option<Usage>,
     /// What became of it and what was done next.
     pub fate: Option<Fate>,
+    /// Why it was never asked.
+    pub skipped: Option<SkipReason>,
+}
+
+impl AttemptTally {
+    fn of(target: Target, now: Moment) -> Self {
+        Self {
+            target,
+            started: now,
+            connected: None,
+            http_status: None,
+            upstream_request_id: None,
+            first_event: None,
+            first_output: None,
+            ended: None,
+            usage: None,
+            fate: None,
+            skipped: None,
+        }
+    }
 }
 
 /// What became of an attempt, and why.
@@ -92,23 +113,30 @@ impl Tally {
         self.first_event = None;
         self.last_event = None;
         self.max_gap = None;
-        self.attempts.push(AttemptTally {
-            target,
-            started: now,
-            connected: None,
-            http_status: None,
-            upstream_request_id: None,
-            first_event: None,
-            first_output: None,
-            ended: None,
-            usage: None,
-            fate: None,
-        });
+        self.attempts.push(AttemptTally::of(target, now));
+    }
+
+    /// A target is passed over.
+    pub fn skip(&mut self, target: Target, reason: SkipReason, now: Moment) {
+        let fate =
+            Fate { outcome: AttemptOutcome::Skipped, failure: None, decision: Decision::NextTarget, reason: reason.text().to_owned() };
+        self.attempts.push(AttemptTally { ended: Some(now), fate: Some(fate), skipped: Some(reason), ..AttemptTally::of(target, now) });
+    }
+
+    /// The attempts that were made, in order.
+    pub fn asked(&self) -> impl DoubleEndedIterator<Item = &AttemptTally> {
+        self.attempts.iter().filter(|attempt| attempt.skipped.is_none())
+    }
+
+    /// What went wrong with the attempt that was made last.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<Failure> {
+        self.asked().next_back()?.fate.as_ref()?.failure
     }
 
     /// The attempt that runs, or ran last.
     pub fn attempt(&mut self) -> Option<&mut AttemptTally> {
-        self.attempts.last_mut()
+        self.attempts.iter_mut().rfind(|attempt| attempt.skipped.is_none())
     }
 
     /// A provider event came.

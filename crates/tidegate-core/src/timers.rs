@@ -19,15 +19,29 @@ pub enum TimeoutKind {
     FirstByte,
     /// Silence between two provider events.
     Idle,
+    /// The wait before the same target is asked again: not a failure.
+    Backoff,
+    /// The first moments of an answer, in which its rate is measured: not a failure by itself.
+    RateWindow,
     /// From the proof of the end to its marker: not a failure, the answer is whole.
     Tail,
 }
 
 impl TimeoutKind {
     /// Every kind, in order of precedence.
-    pub const ALL: [Self; 7] = [Self::Total, Self::PoolWait, Self::Connect, Self::SendBody, Self::FirstByte, Self::Idle, Self::Tail];
+    pub const ALL: [Self; 9] = [
+        Self::Total,
+        Self::PoolWait,
+        Self::Connect,
+        Self::SendBody,
+        Self::FirstByte,
+        Self::Idle,
+        Self::Backoff,
+        Self::RateWindow,
+        Self::Tail,
+    ];
 
-    /// What it means that this limit ran out. `None` for [`TimeoutKind::Tail`], after which the stream is complete.
+    /// What it means that this limit ran out. `None` where it means no failure.
     #[must_use]
     pub fn failure(self) -> Option<Failure> {
         match self {
@@ -37,7 +51,7 @@ impl TimeoutKind {
             Self::SendBody => Some(Failure::SendTimeout),
             Self::FirstByte => Some(Failure::FirstByteTimeout),
             Self::Idle => Some(Failure::IdleTimeout),
-            Self::Tail => None,
+            Self::Backoff | Self::RateWindow | Self::Tail => None,
         }
     }
 
@@ -51,6 +65,8 @@ impl TimeoutKind {
             Self::SendBody => "send body",
             Self::FirstByte => "first byte",
             Self::Idle => "idle",
+            Self::Backoff => "backoff",
+            Self::RateWindow => "rate window",
             Self::Tail => "tail",
         }
     }
@@ -71,6 +87,12 @@ impl TimerTable {
     /// Stops the limit of this kind.
     pub fn stop(&mut self, kind: TimeoutKind) {
         self.until[kind as usize] = None;
+    }
+
+    /// Whether the limit of this kind runs.
+    #[must_use]
+    pub fn runs(&self, kind: TimeoutKind) -> bool {
+        self.until[kind as usize].is_some()
     }
 
     /// Stops every limit that belongs to one attempt and keeps the stream's own.

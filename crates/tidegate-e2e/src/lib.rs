@@ -7,9 +7,13 @@
 #![forbid(unsafe_code)]
 
 pub mod agree;
+pub mod authority;
 pub mod chat;
+pub mod edge;
+pub mod forward_proxy;
 pub mod gateway;
 pub mod nginx;
+pub mod process;
 pub mod raw;
 pub mod sdk;
 pub mod view;
@@ -18,8 +22,11 @@ pub mod world;
 
 pub use agree::agree;
 pub use chat::Chat;
+pub use edge::Edge;
+pub use forward_proxy::{ForwardProxy, Manner};
 pub use gateway::Gateway;
 pub use nginx::{Nginx, Proxying};
+pub use process::{Process, run};
 pub use raw::{Answer, TransportEnd};
 pub use sdk::{Case, Sdk, SdkView};
 pub use view::View;

@@ -1,4 +1,4 @@
-//! A real nginx in front of a gateway.
+//! A real nginx: in front of a gateway, or in front of a provider.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -22,11 +22,24 @@ pub enum Proxying {
     Gzip,
 }
 
+impl Proxying {
+    fn settings(self) -> &'static str {
+        match self {
+            Self::Default => "",
+            Self::Ours => {
+                "proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; proxy_cache off; \
+                 proxy_connect_timeout 30s; proxy_read_timeout 300s; proxy_send_timeout 300s;"
+            }
+            Self::Gzip => "gzip on; gzip_min_length 0; gzip_proxied any; gzip_types *;",
+        }
+    }
+}
+
 /// A running nginx. Dropping it kills it.
 pub struct Nginx {
     addr: SocketAddr,
-    _child: Child,
-    _folder: TempDir,
+    child: Child,
+    folder: TempDir,
 }
 
 impl Nginx {
@@ -36,21 +49,40 @@ impl Nginx {
     ///
     /// nginx is not installed or does not start.
     pub async fn start(proxying: Proxying, upstream: SocketAddr) -> Result<Self> {
+        let settings = proxying.settings();
+        Self::launch(&[], |addr| format!("listen {addr}; location / {{ proxy_pass http://{upstream}; {settings} }}")).await
+    }
+
+    /// Starts nginx with these files in its folder and what `server` says of the server at an address.
+    ///
+    /// # Errors
+    ///
+    /// nginx is not installed or does not start.
+    pub async fn launch(files: &[(&str, String)], server: impl Fn(SocketAddr) -> String) -> Result<Self> {
         let folder = TempDir::new()?;
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text)?;
+        }
         // nginx cannot say which port it took, so a free one is looked for; another process may be faster, hence the tries.
         for _ in 0..10 {
             let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-            std::fs::write(folder.path().join("nginx.conf"), configuration(proxying, addr, upstream, folder.path()))?;
-            let mut child = program(folder.path()).spawn().context("nginx does not start; scripts/test installs it")?;
-            let up = eventually("nginx", async || match child.try_wait() {
-                Ok(None) => TcpStream::connect(addr).await.ok().map(|_| true),
-                _ => Some(false),
-            });
-            if up.await? {
-                return Ok(Self { addr, _child: child, _folder: folder });
+            std::fs::write(folder.path().join("nginx.conf"), configuration(&server(addr), folder.path()))?;
+            if let Some(child) = running(folder.path(), addr).await? {
+                return Ok(Self { addr, child, folder });
             }
         }
         bail!("nginx ends at once: {}", std::fs::read_to_string(folder.path().join("error.log")).unwrap_or_default())
+    }
+
+    /// Kills it, which cuts all its connections, and starts it again at the same address.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.child.kill().await?;
+        self.child = running(self.folder.path(), self.addr).await?.context("nginx does not start again")?;
+        Ok(())
     }
 
     /// Where it listens.
@@ -66,6 +98,16 @@ impl Nginx {
     }
 }
 
+/// A process that serves at `addr`, or nothing where it ended at once.
+async fn running(folder: &Path, addr: SocketAddr) -> Result<Option<Child>> {
+    let mut child = program(folder).spawn().context("nginx does not start; scripts/test installs it")?;
+    let up = eventually("nginx", async || match child.try_wait() {
+        Ok(None) => TcpStream::connect(addr).await.ok().map(|_| true),
+        _ => Some(false),
+    });
+    Ok(up.await?.then_some(child))
+}
+
 fn program(folder: &Path) -> Command {
     let installed = Path::new("/usr/sbin/nginx");
     let mut command = Command::new(if installed.exists() { installed } else { Path::new("nginx") });
@@ -74,21 +116,13 @@ fn program(folder: &Path) -> Command {
     command
 }
 
-fn configuration(proxying: Proxying, addr: SocketAddr, upstream: SocketAddr, folder: &Path) -> String {
-    let settings = match proxying {
-        Proxying::Default => "",
-        Proxying::Ours => {
-            "proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; proxy_cache off; \
-             proxy_connect_timeout 30s; proxy_read_timeout 300s; proxy_send_timeout 300s;"
-        }
-        Proxying::Gzip => "gzip on; gzip_min_length 0; gzip_proxied any; gzip_types *;",
-    };
+fn configuration(server: &str, folder: &Path) -> String {
     let folder = folder.display();
     format!(
         "daemon off; master_process off; pid {folder}/nginx.pid; worker_rlimit_nofile 8192;\n\
          events {{ worker_connections 4096; }}\n\
          http {{ access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n\
          fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;\n\
-         server {{ listen {addr}; location / {{ proxy_pass http://{upstream}; {settings} }} }} }}\n"
+         server {{ {server} }} }}\n"
     )
 }

@@ -10,7 +10,9 @@ use tempfile::TempDir;
 use tidegate_scenario::{JournalEntry, Mock, MockSettings};
 
 use crate::chat::Chat;
-use crate::gateway::{self, Gateway};
+use crate::edge::{Edge, RunningEdge};
+use crate::gateway::Gateway;
+use crate::process::{self, Process};
 use crate::view::View;
 use crate::wait::eventually;
 
@@ -23,6 +25,8 @@ pub struct World {
     pub gateway: Gateway,
     /// The provider.
     pub mock: Mock,
+    /// What stands between them, where a test asked for it.
+    pub edge: Option<RunningEdge>,
     folder: TempDir,
 }
 
@@ -32,8 +36,10 @@ pub struct WorldBuilder {
     server: String,
     provider: String,
     model: String,
+    recovery: String,
     more: String,
     environment: Vec<(String, String)>,
+    edge: Option<Edge>,
     keys: bool,
 }
 
@@ -47,7 +53,8 @@ impl World {
         Self::of(scenario).start().await
     }
 
-    /// The same, to be changed before it starts.
+    /// The same, to be changed before it starts. Each request is attempted once and no breaker opens, so that one attempt can be looked at;
+    /// [`WorldBuilder::recovers`] changes that.
     #[must_use]
     pub fn of(scenario: &str) -> WorldBuilder {
         WorldBuilder {
@@ -55,8 +62,10 @@ impl World {
             server: String::new(),
             provider: String::new(),
             model: String::new(),
+            recovery: "[retry]\nattempts = 1\n[breaker]\nfailures = 1000000\ncooldown = \"1ms\"\n".to_owned(),
             more: String::new(),
             environment: Vec::new(),
+            edge: None,
             keys: false,
         }
     }
@@ -94,6 +103,15 @@ impl World {
     /// It fails; the message has what it printed.
     pub async fn command(&self, arguments: &[&str]) -> Result<String> {
         succeed(self.folder(), arguments).await
+    }
+
+    /// Starts a `tidegate` command in the gateway's folder that runs on beside it.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn spawn(&self, arguments: &[&str]) -> Result<Process> {
+        Process::spawn(self.folder(), arguments, &[])
     }
 
     /// Kills the gateway at once, as the kernel would, and starts it again on the same folder.
@@ -152,6 +170,13 @@ impl WorldBuilder {
         self
     }
 
+    /// With the product's retries and breakers, changed by `sections`.
+    #[must_use]
+    pub fn recovers(mut self, sections: &str) -> Self {
+        sections.clone_into(&mut self.recovery);
+        self
+    }
+
     /// Whole sections.
     #[must_use]
     pub fn more(mut self, sections: &str) -> Self {
@@ -171,6 +196,13 @@ impl WorldBuilder {
     #[must_use]
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Puts nginx in front of the provider.
+    #[must_use]
+    pub fn edge(mut self, edge: Edge) -> Self {
+        self.edge = Some(edge);
         self
     }
 
@@ -198,18 +230,23 @@ impl WorldBuilder {
         let script = if self.scenario.is_empty() { None } else { Some(self.scenario.parse()?) };
         let mock = Mock::start(MockSettings { script, api_key: Some(PROVIDER_KEY.to_owned()), ..MockSettings::default() }).await?;
         let folder = TempDir::new()?;
-        std::fs::write(folder.path().join("tidegate.toml"), self.configuration(&mock.base_url())?)?;
+        let edge = match &self.edge {
+            Some(edge) => Some(edge.start(&mock, folder.path()).await?),
+            None => None,
+        };
+        let provider = edge.as_ref().map_or_else(|| mock.base_url(), |edge| edge.base_url.clone());
+        std::fs::write(folder.path().join("tidegate.toml"), self.configuration(&provider)?)?;
         let key = if self.keys { Some(make_key(folder.path()).await?) } else { None };
         let environment: Vec<_> = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let gateway = Gateway::start(folder.path(), &[], &environment).await?;
-        Ok((World { gateway, mock, folder }, key))
+        Ok((World { gateway, mock, edge, folder }, key))
     }
 
     fn configuration(&self, provider: &str) -> Result<String> {
         let mut text = String::new();
         writeln!(text, "[server]\nlisten = \"127.0.0.1:0\"\n{}", self.server)?;
         writeln!(text, "[providers.mock]\nkind = \"openai\"\nbase_url = \"{provider}\"\napi_key = \"{PROVIDER_KEY}\"\n{}", self.provider)?;
-        writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}", self.model, self.more)?;
+        writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}{}", self.model, self.recovery, self.more)?;
         Ok(text)
     }
 }
@@ -226,7 +263,7 @@ pub async fn make_key(folder: &Path) -> Result<String> {
 }
 
 async fn succeed(folder: &Path, arguments: &[&str]) -> Result<String> {
-    let output = gateway::run(folder, arguments).await?;
+    let output = process::run(folder, arguments).await?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(output.status.success(), "tidegate {arguments:?} failed:\n{printed}{}", String::from_utf8_lossy(&output.stderr));
     Ok(printed)

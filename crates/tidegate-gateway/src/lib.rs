@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod drain;
 pub mod gateway;
+pub mod header_name;
 pub mod serve;
 pub mod tasks;
 pub mod worker;
@@ -19,3 +20,5 @@ pub mod deliver;
 pub mod record;
 pub mod relay;
 pub mod route;
+
+pub mod notify;

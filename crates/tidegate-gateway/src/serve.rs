@@ -4,31 +4,38 @@
 //! what happens between the folders happens here. The order is the promise: nothing is paid for before its record is durable, and nothing
 //! is shown before it is known from whom.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request};
+use http::Request;
 use hyper::body::Incoming;
-use tidegate_config::Model;
+use tidegate_config::{Model, OnMalformed};
+use tidegate_core::Moment;
+use tidegate_core::delivery::RestartConsent;
 use tidegate_core::exchange::Exchange;
 use tidegate_core::failure::Failure;
-use tidegate_core::limits::{DeliveryMode, Limits};
+use tidegate_core::id::StreamId;
+use tidegate_core::limits::{DeliveryMode, Limits, TimeoutProfile};
+use tidegate_core::route::Target;
 use tidegate_ledger::Opening;
-use tidegate_wire::names::{header, path, value};
 use tidegate_wire::openai_chat::ChatRequest;
 
 use crate::admit::auth;
+use crate::admit::permit::Permit;
 use crate::arrive::body;
 use crate::arrive::headers::{self, Wishes};
 use crate::arrive::meter::Meter;
-use crate::attempt::open::Call;
 use crate::deliver::answer::Response;
-use crate::deliver::{open, refuse};
+use crate::deliver::{background, open, refuse};
 use crate::drain::Stage;
 use crate::gateway::Gateway;
-use crate::record::live::{Identity, Live};
+use crate::record::live::{Held, Identity, Live};
+use crate::relay::prospects::{Order, Prospects};
 use crate::relay::pump::{Errand, Pump};
 use crate::relay::reading::Expectation;
-use crate::route;
+use crate::route::cache::CacheKey;
+use crate::route::{self, Routed};
 
 /// A refusal before a stream exists: the failure, and what to say beyond its row.
 #[derive(Debug)]
@@ -70,6 +77,8 @@ async fn serve_stream(gateway: &Arc<Gateway>, meter: &Arc<Meter>, request: Reque
     let caller = auth::caller(&head.headers, &gateway.keys.load())?;
     let wishes =
         Wishes::of(&head.headers).map_err(|(failure, message)| Refusal { failure, message: Some(message.to_owned()), param: None })?;
+    let bad_address = |message| Refusal { failure: Failure::InvalidRequest, message: Some(message), param: None };
+    gateway.background.check_address(wishes.notify_url.as_deref()).map_err(bad_address)?;
 
     // Admitted: one permit, held until the record is handed over.
     if gateway.drain.stage() != Stage::Serving {
@@ -83,54 +92,186 @@ async fn serve_stream(gateway: &Arc<Gateway>, meter: &Arc<Meter>, request: Reque
         message: Some(fault.message),
         param: fault.param,
     })?;
-
-    // Routed: which target may answer, and in what time.
-    let routed = route::find(&setup, chat.model())?;
+    let model = route::find(&setup, chat.model())?;
     if !caller.may_use(chat.model()) {
         return Err(Failure::ModelNotAllowed.into());
     }
-    let mode = delivery(&wishes, routed.model, chat.stream());
-    let base = setup.config.limits_for(routed.model, routed.settings(&setup.config)?, chat.model(), chat.asks_for_thinking());
-    let limits = Limits { keepalive: wishes.keepalive(base.keepalive), head_after: wishes.head_after(base.head_after), ..base };
-    let streams = chat.stream() || wishes.delivery.unwrap_or(routed.model.delivery) != DeliveryMode::Stream;
-    let mut exchange = Exchange::new(mode, limits, routed.plan(), arrived);
-    if !streams {
-        exchange = exchange.for_whole_answer();
-    }
-    if mode == DeliveryMode::Buffered && !routed.model.early_200 {
-        exchange = exchange.without_early_head();
+    let (on_disconnect, on_malformed) = (model.on_disconnect, model.on_malformed);
+    let terms = Terms::of(&chat, &wishes, model, arrived);
+    let request_id = gateway.new_request_id();
+    let in_background = wishes.background || (model.background && wishes.delivery.is_none());
+    let order = Arc::new(Order { setup: Arc::clone(&setup), request_id, chat, caller, wishes, arrived });
+    if in_background {
+        let response = background::accept(gateway, order, permit).await?;
+        meter.answered();
+        return Ok(response);
     }
 
-    // Recorded first: the open row is durable before anyone is asked for anything that costs.
+    // Routed, recorded; then attempted, relayed, delivered: pumped by the client's own connection from here on.
+    let begun = begin(gateway, &order, Arc::new(permit), terms).await?;
+    drop(order);
+    let pump = begun.into_pump(Arc::clone(gateway), Arc::clone(meter), on_malformed);
+    Ok(open::open(pump, Arc::clone(gateway), Arc::clone(meter), on_disconnect).await)
+}
+
+/// On which terms a stream is made.
+#[derive(Debug)]
+pub struct Terms {
+    /// How the answer is handed over.
+    mode: DeliveryMode,
+    /// Providers are asked to stream.
+    streams: bool,
+    /// A failure before output may be told in-band.
+    early_head: bool,
+    /// When its time began.
+    arrived: Moment,
+    /// How much it has, where that is not for the profile to say.
+    time: Option<Duration>,
+    /// Nobody waits for it.
+    in_background: bool,
+    /// The stream that it goes on from.
+    from: Option<StreamId>,
+    /// That stream's client agreed to begin again, and this target failed it.
+    restart: Option<(RestartConsent, Target)>,
+}
+
+impl Terms {
+    fn of(chat: &ChatRequest, wishes: &Wishes, model: &Model, arrived: Moment) -> Self {
+        let mode = delivery(wishes, model, chat.stream());
+        let streams = chat.stream() || wishes.delivery.unwrap_or(model.delivery) != DeliveryMode::Stream;
+        let early_head = mode != DeliveryMode::Buffered || model.early_200;
+        Self { mode, streams, early_head, arrived, time: None, in_background: false, from: None, restart: None }
+    }
+
+    /// Of an answer that is made in the background, in its own time. Providers are asked to stream, so that a silent one is noticed.
+    #[must_use]
+    pub fn in_background(order: &Order, model: &Model, from: Option<StreamId>) -> Self {
+        let own = order.setup.config.notify.deadline;
+        let arrived = if from.is_some() { Moment::FAR } else { order.arrived };
+        Self {
+            mode: DeliveryMode::Buffered,
+            streams: true,
+            time: Some(own),
+            in_background: true,
+            arrived,
+            from,
+            ..Self::of(&order.chat, &order.wishes, model, order.arrived)
+        }
+    }
+}
+
+/// A stream that has its plan and its place in the ledger.
+#[derive(Debug)]
+pub struct Begun {
+    /// Its decisions, its identity and its place in the ledger.
+    pub live: Box<Live>,
+    /// Whom it may ask.
+    pub prospects: Box<Prospects>,
+}
+
+impl Begun {
+    /// The pump that will make its answer.
+    #[must_use]
+    pub fn into_pump(self, gateway: Arc<Gateway>, meter: Arc<Meter>, on_malformed: OnMalformed) -> Pump {
+        let chat = &self.prospects.order.chat;
+        let expectation = Expectation { streamed: self.prospects.streams, choices: chat.choices(), client_wants_usage: chat.wants_usage() };
+        Pump::new(self.live, gateway, meter, Errand { prospects: Some(self.prospects), expectation, on_malformed })
+    }
+}
+
+/// Routed: whom it may ask, and in what time. Recorded first: the open row is durable before anyone is asked for anything that costs.
+///
+/// # Errors
+///
+/// `model_not_found`, `ledger_unavailable`.
+///
+/// # Cancel safety
+///
+/// Dropped before it is done, nobody was asked, and an open row that was written is closed.
+pub async fn begin(gateway: &Arc<Gateway>, order: &Arc<Order>, permit: Arc<Permit>, terms: Terms) -> Result<Begun, Failure> {
+    let (setup, chat, wishes) = (&order.setup, &order.chat, &order.wishes);
+    let model = route::find(setup, chat.model())?;
+    let Routed { plan, places, limits } = route::plan(gateway, setup, model, chat, &order.caller, terms.in_background)?;
+    let plan = match &terms.restart {
+        Some((_, failed)) => plan.putting_off(failed),
+        None => plan,
+    };
+    let limits = limits_of(&limits, order, &terms);
     let identity = Identity {
         id: gateway.new_stream_id(),
-        request_id: gateway.new_request_id(),
+        request_id: order.request_id,
         client_request_id: wishes.client_request_id.clone(),
         trace_id: wishes.trace_id(),
-        caller,
+        caller: order.caller.clone(),
         endpoint_family: "chat_completions",
-        delivery: mode,
+        delivery: terms.mode,
+        in_background: terms.in_background,
         requested_model: chat.model().to_owned(),
         created_unix_millis: gateway.clock.unix_millis(),
         deadline: limits.profile.total,
+        client_retry_count: wishes.retry_count,
+        plan: route::names(&plan),
+        restarted_from: terms.from,
+        restarted_as: None,
     };
+    let arrived = if terms.arrived == Moment::FAR { gateway.clock.now() } else { terms.arrived };
+    let whole_plan = terms.in_background.then(|| plan.clone());
+    let mut exchange = match terms.restart {
+        Some((consent, _)) => Exchange::restarted(consent, limits, plan, arrived),
+        None => Exchange::new(terms.mode, limits, plan, arrived),
+    };
+    if let Some(plan) = whole_plan {
+        exchange = exchange.persevering(plan);
+    }
+    if !terms.streams {
+        exchange = exchange.for_whole_answer();
+    }
+    if !terms.early_head {
+        exchange = exchange.without_early_head();
+    }
+    gateway.retry_budget().request(arrived);
     let opening = Opening { id: identity.id, created_unix_ms: identity.created_unix_millis, record: identity.opening() };
     let entry = gateway.ledger.begin(opening).await.map_err(|error| {
         tracing::error!(%error, "the ledger cannot take a stream");
         Failure::LedgerUnavailable
     })?;
-    let live = Live::new(Arc::clone(gateway), identity, exchange, entry, permit);
+    let caches = places.iter().any(|place| matches!(place, route::places::Place::Cached(_)));
+    let cache_key = caches.then(|| CacheKey::of(chat, &order.caller));
+    let held = Held { entry, permit, prices: Arc::clone(&setup.prices) };
+    let live = Box::new(Live::new(Arc::clone(gateway), identity, exchange, held));
+    let prospects = Box::new(Prospects { order: Arc::clone(order), places, cache_key, streams: terms.streams });
+    Ok(Begun { live, prospects })
+}
 
-    // Attempted, relayed, delivered: pumped by the client's own connection from here on.
-    let errand = Errand {
-        provider: Arc::clone(routed.provider),
-        call: Arc::new(call(&chat, &routed.upstream_model, streams, &wishes)),
-        expectation: Expectation { streamed: streams, choices: chat.choices(), client_wants_usage: chat.wants_usage() },
-        on_malformed: routed.model.on_malformed,
-    };
-    let on_disconnect = routed.model.on_disconnect;
-    let pump = Pump::new(Box::new(live), Arc::clone(gateway), Arc::clone(meter), errand);
-    Ok(open::open(pump, Arc::clone(gateway), Arc::clone(meter), on_disconnect).await)
+/// Begins again an answer that broke off after output, as a new stream that is linked to the old one, in the time that is left.
+pub fn restart(
+    gateway: Arc<Gateway>,
+    order: Arc<Order>,
+    old: &Live,
+    consent: RestartConsent,
+    time_left: Duration,
+) -> impl Future<Output = Result<Begun, Failure>> + Send + use<> {
+    let (from, permit) = (old.identity.id, old.permit());
+    let failed = old.exchange.tally().asked().next_back().map(|attempt| attempt.target.clone());
+    async move {
+        let model = route::find(&order.setup, order.chat.model())?;
+        let base = Terms::of(&order.chat, &order.wishes, model, Moment::FAR);
+        let restart = failed.map(|failed| (consent, failed));
+        let terms = Terms { time: Some(time_left), from: Some(from), restart, ..base };
+        begin(&gateway, &order, permit, terms).await
+    }
+}
+
+/// The model's limits, bounded by the caller's deadline and fitted to the client's patience.
+fn limits_of(base: &Limits, order: &Order, terms: &Terms) -> Limits {
+    let policy = order.setup.config.deadline.policy;
+    let total = terms.time.unwrap_or_else(|| policy.time_for(order.wishes.deadline, base.profile.total));
+    Limits {
+        profile: TimeoutProfile { total, ..base.profile },
+        keepalive: order.wishes.keepalive(base.keepalive),
+        head_after: order.wishes.head_after(base.head_after),
+        ..*base
+    }
 }
 
 /// How the answer is handed over. A client that did not ask for a stream gets one body; one that did never gets a body that is no stream
@@ -142,16 +283,4 @@ fn delivery(wishes: &Wishes, model: &Model, asks_for_stream: bool) -> DeliveryMo
         (None, true) if model.delivery == DeliveryMode::Buffered => DeliveryMode::Coherent,
         (None, true) => model.delivery,
     }
-}
-
-fn call(chat: &ChatRequest, model: &str, streams: bool, wishes: &Wishes) -> Call {
-    let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(value::JSON));
-    let accept = if streams { value::EVENT_STREAM } else { value::JSON };
-    headers.insert(http::header::ACCEPT, HeaderValue::from_static(accept));
-    headers.insert(http::header::USER_AGENT, HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION"))));
-    if let Some(trace) = wishes.traceparent.as_deref().and_then(|trace| HeaderValue::from_str(trace).ok()) {
-        headers.insert(header::TRACEPARENT, trace);
-    }
-    Call { endpoint: path::UPSTREAM_CHAT_COMPLETIONS, headers, body: chat.upstream_body(model, streams) }
 }

@@ -9,15 +9,17 @@ use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
 use crate::key_table::{self, KeyTable};
+use crate::store::unix_millis;
+use crate::{outbox, results};
 
 /// How often it looks. A key that was made or revoked elsewhere is in force after this time.
 const EVERY: Duration = Duration::from_millis(500);
 
-/// How many of these looks pass between two copies of the log: each waits for the disk, and under load they would follow one another.
-const LOOKS_PER_COPY: u64 = 2;
+/// How many of these looks pass before it tidies up: copying the log waits for the disk, and under load one copy would follow another.
+const LOOKS_PER_TIDYING: u64 = 2;
 
-/// Copies the log back into the database, so that the writer's commits never wait for the disk, and loads the keys again when they have
-/// changed. Dropping it waits for its end, so that nothing holds the database open afterwards.
+/// Copies the log back into the database, so that the writer's commits never wait for the disk, loads the keys again when they have changed,
+/// and deletes results and webhooks that have expired. Dropping it waits for its end, so that nothing holds the database open afterwards.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     stop: Option<mpsc::Sender<()>>,
@@ -47,7 +49,7 @@ fn keep(conn: &Connection, keys: &ArcSwap<KeyTable>, stopped: &mpsc::Receiver<()
             return;
         }
         let renewed = renew(conn, keys);
-        let done = renewed.and_then(|()| if look.is_multiple_of(LOOKS_PER_COPY) { copy_log(conn) } else { Ok(()) });
+        let done = renewed.and_then(|()| if look.is_multiple_of(LOOKS_PER_TIDYING) { tidy_up(conn) } else { Ok(()) });
         if let (Err(error), true) = (&done, is_fine) {
             tracing::warn!(%error, "the ledger's keys or log cannot be looked after; the keys stay as they were");
         }
@@ -58,6 +60,18 @@ fn keep(conn: &Connection, keys: &ArcSwap<KeyTable>, stopped: &mpsc::Receiver<()
 fn renew(conn: &Connection, keys: &ArcSwap<KeyTable>) -> rusqlite::Result<()> {
     if key_table::version(conn)? != keys.load().version() {
         keys.store(Arc::new(KeyTable::load(conn)?));
+    }
+    Ok(())
+}
+
+fn tidy_up(conn: &Connection) -> rusqlite::Result<()> {
+    // First, because on a full disk it is what makes room.
+    copy_log(conn)?;
+    let now = unix_millis();
+    results::sweep(conn, now)?;
+    let webhooks = outbox::sweep(conn, now)?;
+    if webhooks > 0 {
+        tracing::warn!(webhooks, "webhooks that nobody took have expired");
     }
     Ok(())
 }

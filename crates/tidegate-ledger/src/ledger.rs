@@ -13,6 +13,7 @@ use tokio::time;
 use crate::entry::{Entry, IfDropped, Place, Shared};
 use crate::key_table::KeyTable;
 use crate::queue::{Request, Row};
+use crate::reply::{self, Answer};
 use crate::{LedgerError, row, writer};
 
 /// Where the ledger is and what it may hold.
@@ -117,14 +118,10 @@ impl Ledger {
         let answer = self.hand_over(&opening);
         let wait = self.wait;
         async move {
-            match time::timeout(wait, answer?).await {
-                Ok(Ok(Ok(mut entry))) => {
-                    entry.if_dropped = IfDropped::Internal;
-                    Ok(entry)
-                }
-                Ok(Ok(Err(error))) => Err(error),
-                Ok(Err(_)) | Err(_) => Err(LedgerError::Unavailable),
-            }
+            let Ok(Ok(told)) = time::timeout(wait, answer?).await else { return Err(LedgerError::Unavailable) };
+            let mut entry = told.result?;
+            entry.if_dropped = IfDropped::Internal;
+            Ok(entry)
         }
     }
 
@@ -133,7 +130,7 @@ impl Ledger {
             return Err(LedgerError::Unavailable);
         }
         let place = Place::take(&self.shared).ok_or(LedgerError::Full)?;
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = reply::channel();
         let row = Row::Open {
             record: row::text(&opening.record),
             entry: Entry::new(opening.id, opening.created_unix_ms, place),
@@ -195,8 +192,6 @@ impl Ledger {
         answer.await.unwrap_or(Err(LedgerError::Unavailable))
     }
 }
-
-type Answer = oneshot::Receiver<Result<Entry, LedgerError>>;
 
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ mod ledger;
 
 mod entry;
 mod queue;
+mod reply;
 mod writer;
 
 mod recent;
@@ -30,6 +31,12 @@ mod reader;
 mod row;
 mod store;
 
+pub mod spend;
+
+pub mod outbox;
+mod results;
+mod side;
+
 #[cfg(test)]
 mod testing;
 
@@ -38,4 +45,6 @@ pub use error::LedgerError;
 pub use key_table::{KeyInfo, KeyTable};
 pub use keys::{Key, Keys, NewKey};
 pub use ledger::{Durability, Ledger, LedgerSettings, Opened, Opening};
+pub use outbox::Outbox;
 pub use reader::{Cursor, Filter, Reader, StatusFilter};
+pub use results::Results;

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::LedgerError;
 use crate::entry::{Entry, IfDropped, Place};
+use crate::reply::Reply;
 
 /// Longest time that an ended stream's row waits for company: somebody who waits for an open row brings it along, so it rarely costs a
 /// write of its own.
@@ -30,7 +31,7 @@ pub(crate) enum Request {
 #[derive(Debug)]
 pub(crate) enum Row {
     /// A stream begins, and somebody waits for it until `deadline`.
-    Open { record: String, entry: Entry, reply: oneshot::Sender<Result<Entry, LedgerError>>, deadline: Instant },
+    Open { record: String, entry: Entry, reply: Reply, deadline: Instant },
     /// A stream ended.
     End { opened: i64, id: StreamId, record: String, place: Place },
     /// A stream ended without a record of its own.

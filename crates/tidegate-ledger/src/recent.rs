@@ -51,16 +51,17 @@ impl Recent {
         if self.is_torn {
             return false;
         }
+        let round = &self.round.to_string();
         self.lines.clear();
         for fact in facts {
             let (kind, id, record) = match fact {
-                Fact::Open { id, record, .. } => ('o', id, record),
-                Fact::End { id, record, .. } => ('e', id, record),
+                Fact::Open { id, record, .. } => ("o", id, record),
+                Fact::End { id, record, .. } => ("e", id, record),
                 // Rare, and its record is made inside the database.
                 Fact::GiveUp { .. } => return false,
             };
-            let round = self.round;
-            self.is_torn |= writeln!(self.lines, "{round} {kind} {id} {record} {round}").is_err();
+            self.lines.extend_from_slice([round, kind, id, record, round].join(" ").as_bytes());
+            self.lines.push(b'\n');
         }
         self.is_torn |= self.file.write_all(&self.lines).is_err();
         !self.is_torn

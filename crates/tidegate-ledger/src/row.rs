@@ -1,37 +1,24 @@
 //! A record as it stands in its row.
 
-use tidegate_core::event::EventCounts;
-use tidegate_core::record::{Delivered, StreamRecord};
+mod json;
+
+use std::cell::RefCell;
+
+use tidegate_core::record::StreamRecord;
+
+thread_local! {
+    /// Where a text is written before its length is known.
+    static DRAFT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// A record's text: its serialisation without the members that are null, which are half of an open stream's.
 pub(crate) fn text(record: &StreamRecord) -> String {
-    // A record holds numbers, text and lists, so this cannot fail; were it wrong, an empty object still leaves a row with the stream's id.
-    without_nulls(&serde_json::to_string(record).unwrap_or_else(|_| "{}".to_owned()))
-}
-
-/// Inside a text value a quote stands behind a backslash, and names have none: so any other `":null` is the end of a member that is null.
-fn without_nulls(json: &str) -> String {
-    const NULL: &str = "\":null";
-    let mut kept = String::with_capacity(json.len());
-    let mut rest = json;
-    while let Some(at) = rest.find(NULL) {
-        let (before, after) = (&rest[..at], &rest[at + NULL.len()..]);
-        rest = after;
-        if before.ends_with('\\') {
-            kept.push_str(before);
-            kept.push_str(NULL);
-            continue;
-        }
-        kept.push_str(&before[..before.rfind('"').unwrap_or(at)]);
-        // One of the commas beside the member goes with it.
-        match after.strip_prefix(',') {
-            Some(next) => rest = next,
-            None if kept.ends_with(',') => drop(kept.pop()),
-            None => {}
-        }
-    }
-    kept.push_str(rest);
-    kept
+    DRAFT.with_borrow_mut(|draft| {
+        draft.clear();
+        let written = json::write(draft, record).ok().and_then(|()| str::from_utf8(draft).ok());
+        // A record holds numbers, text and lists, so this cannot fail; were it wrong, an empty object still leaves a row with the stream's id.
+        written.unwrap_or("{}").to_owned()
+    })
 }
 
 /// Reads the columns `id, record`, whatever version wrote them.
@@ -47,7 +34,7 @@ pub(crate) fn read(id: &str, text: &str) -> StreamRecord {
 }
 
 fn read_by_member(id: &str, text: &str) -> StreamRecord {
-    let mut record = blank(id);
+    let mut record = StreamRecord::blank(id.to_owned());
     let Ok(serde_json::Value::Object(members)) = serde_json::from_str(text) else { return record };
     for (name, value) in members {
         let Ok(mut candidate) = serde_json::to_value(&record) else { continue };
@@ -57,47 +44,6 @@ fn read_by_member(id: &str, text: &str) -> StreamRecord {
         }
     }
     record
-}
-
-/// A record that says nothing but its id.
-pub(crate) fn blank(id: &str) -> StreamRecord {
-    StreamRecord {
-        id: id.to_owned(),
-        parent_request_id: String::new(),
-        client_request_id: None,
-        session_id: None,
-        task_id: None,
-        trace_id: None,
-        status: None,
-        code: None,
-        partial: false,
-        disconnect_source: None,
-        disconnect_hint: None,
-        endpoint_family: String::new(),
-        delivery: String::new(),
-        requested_model: String::new(),
-        selected_model: None,
-        provider: None,
-        key_id: None,
-        team: None,
-        environment: None,
-        created_at: String::new(),
-        deadline_ms: None,
-        time_to_head_ms: None,
-        time_to_first_event_ms: None,
-        time_to_first_output_ms: None,
-        time_to_last_output_ms: None,
-        completed_ms: None,
-        max_gap_ms: None,
-        events: EventCounts::default(),
-        delivered: Delivered::default(),
-        usage: None,
-        cost_usd: None,
-        attempts: Vec::new(),
-        restarted_from: None,
-        restarted_as: None,
-        resumes: 0,
-    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(crate) const SWEEP_ROWS: usize = 256;
 /// Each side by itself, because SQLite finds the largest key of a table at once and that of a view by reading all of it.
 const LAST_NUMBER: &str = "SELECT max(coalesce((SELECT max(n) FROM ended_streams), 0), coalesce((SELECT max(n) FROM open_streams), 0))";
 
-/// A change of one stream. Replacing what is there makes applying one twice the same as once.
+/// A change of one stream. What is there already stays, so that applying one twice is the same as once.
 #[derive(Debug)]
 pub(crate) enum Fact {
     /// It opened.
@@ -43,6 +43,14 @@ pub(crate) enum Fact {
     },
 }
 
+impl Fact {
+    fn number(&self) -> i64 {
+        match self {
+            Self::Open { n, .. } | Self::End { n, .. } | Self::GiveUp { n, .. } => *n,
+        }
+    }
+}
+
 /// The connection that writes streams, and the number of the last change.
 #[derive(Debug)]
 pub(crate) struct Tables {
@@ -65,15 +73,15 @@ impl Tables {
     /// Writes all changes, or none.
     pub(crate) fn apply(&self, facts: &[Fact]) -> rusqlite::Result<()> {
         in_transaction(&self.conn, |conn| {
-            let mut open = conn.prepare_cached("INSERT OR REPLACE INTO open_streams (n, id, record) VALUES (?1, ?2, ?3)")?;
-            let mut end = conn.prepare_cached("INSERT OR REPLACE INTO ended_streams (n, id, record) VALUES (?1, ?2, ?3)")?;
+            // Ignoring what is there is cheaper than replacing it: nothing can have to be undone row by row.
+            let mut open = conn.prepare_cached("INSERT OR IGNORE INTO open_streams (n, id, record) VALUES (?1, ?2, ?3)")?;
+            let mut end = conn.prepare_cached("INSERT OR IGNORE INTO ended_streams (n, id, record) VALUES (?1, ?2, ?3)")?;
             let mut close = conn.prepare_cached("DELETE FROM open_streams WHERE n = ?1")?;
             // Most streams of a busy gateway open and end within one call: their open row need not be made to be deleted.
+            // Numbers grow, so what opened after the first of these facts opened among them.
+            let first = facts.first().map_or(i64::MAX, Fact::number);
             let ending = |fact: &Fact| if let Fact::End { opened, .. } = fact { Some(*opened) } else { None };
-            let mut short: HashSet<i64> = facts.iter().filter_map(ending).collect();
-            let opens = facts.iter().filter_map(|fact| if let Fact::Open { n, .. } = fact { Some(*n) } else { None });
-            let opened_here: HashSet<i64> = opens.collect();
-            short.retain(|n| opened_here.contains(n));
+            let short: HashSet<i64> = facts.iter().filter_map(ending).filter(|opened| *opened >= first).collect();
             for fact in facts {
                 match fact {
                     Fact::Open { n, .. } if short.contains(n) => {}
@@ -82,7 +90,7 @@ impl Tables {
                     }
                     Fact::End { n, id, opened, record, .. } => {
                         end.execute(params![n, id, record])?;
-                        if !short.contains(opened) {
+                        if *opened < first {
                             close.execute([opened])?;
                         }
                     }

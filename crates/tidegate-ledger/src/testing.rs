@@ -8,7 +8,7 @@ use tidegate_core::id::StreamId;
 use tidegate_core::record::{Status, StreamRecord};
 
 use crate::store::unix_millis;
-use crate::{Ledger, LedgerSettings, Opening, row};
+use crate::{Ledger, LedgerSettings, Opening};
 
 /// A folder with a ledger in it.
 pub(crate) struct Folder(TempDir);
@@ -37,7 +37,7 @@ pub(crate) fn new_id() -> StreamId {
 
 /// The record of a stream that runs.
 pub(crate) fn open_record(id: StreamId) -> StreamRecord {
-    StreamRecord { requested_model: "gpt-4o".to_owned(), team: Some("search".to_owned()), ..row::blank(&id.to_string()) }
+    StreamRecord { requested_model: "gpt-4o".to_owned(), team: Some("search".to_owned()), ..StreamRecord::blank(id.to_string()) }
 }
 
 /// The record of a stream that ended.

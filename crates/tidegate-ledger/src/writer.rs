@@ -17,6 +17,7 @@ use crate::keeper::Keeper;
 use crate::key_table::KeyTable;
 use crate::queue::{Queue, Request, Row};
 use crate::recent::{self, Recent};
+use crate::reply::{Reply, Tidings};
 use crate::store::{self, WriterLock};
 use crate::tables::{Fact, SWEEP_ROWS, Tables};
 use crate::{Durability, LedgerError, LedgerSettings, row};
@@ -28,6 +29,8 @@ const APPLY_SPACING: Duration = Duration::from_millis(100);
 const BATCH_SPACING: Duration = Duration::from_micros(500);
 /// With fewer streams than this, nobody is worth waiting for.
 const COMPANY: usize = 8;
+/// While many streams run, the database's lock is asked for this rarely where its pages can wait.
+const LOCK_SPACING: Duration = Duration::from_millis(5);
 /// Pause between attempts while rows cannot be written.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How long the last rows are tried at the end.
@@ -95,6 +98,7 @@ struct Writer {
     /// Streams that have begun and not ended.
     open: usize,
     batch_at: Instant,
+    lock_at: Instant,
     apply_at: Instant,
     sweep_at: Instant,
     retention: Duration,
@@ -104,7 +108,7 @@ struct Writer {
 /// Who waits for an open row. Without a reply it was refused, and the entry is kept to close the row when it is written.
 struct Waiter {
     entry: Entry,
-    reply: Option<oneshot::Sender<Result<Entry, LedgerError>>>,
+    reply: Option<Reply>,
     deadline: Instant,
 }
 
@@ -119,6 +123,7 @@ impl Writer {
             waiters: Vec::new(),
             open: 0,
             batch_at: now,
+            lock_at: now,
             apply_at: now,
             sweep_at: now,
             retention: settings.retention,
@@ -185,9 +190,7 @@ impl Writer {
             self.batch_at = now + if self.open < COMPANY { Duration::ZERO } else { BATCH_SPACING };
         }
         let may_wait = self.durability == Durability::Process && (!is_time || self.queue.is_failing());
-        // Nothing is begun that the database would not take: its lock is asked for even where its pages can wait.
-        let can_begin = || self.waiters.is_empty() || self.tables.is_free();
-        let is_noted = has_fresh && may_wait && can_begin() && self.recent.append(&self.facts[durable..]);
+        let is_noted = has_fresh && may_wait && self.can_begin(now) && self.recent.append(&self.facts[durable..]);
         if is_noted {
             self.tell();
         }
@@ -196,6 +199,18 @@ impl Writer {
             // Ends that the database does not take now shall at least survive the process.
             self.recent.append(&self.facts[durable..]);
         }
+    }
+
+    /// Nothing is begun that the database would not take: its lock is asked for even where its pages can wait.
+    fn can_begin(&mut self, now: Instant) -> bool {
+        if self.waiters.is_empty() || now < self.lock_at {
+            return true;
+        }
+        let is_free = self.tables.is_free();
+        if is_free && self.open >= COMPANY {
+            self.lock_at = now + LOCK_SPACING;
+        }
+        is_free
     }
 
     /// Gives the database all facts. False when it does not take them: they stay.
@@ -226,21 +241,23 @@ impl Writer {
     /// Hands each new stream its entry. Where nobody takes it, the entry is dropped, and so the stream's end is the next row to write.
     fn tell(&mut self) {
         let now = Instant::now();
+        let mut tidings = Tidings::default();
         self.open += self.waiters.len();
         for Waiter { mut entry, reply, deadline } in self.waiters.drain(..) {
             if reply.is_none() || now >= deadline {
                 entry.if_dropped = IfDropped::Refused;
             }
             if let Some(reply) = reply {
-                let _ = reply.send(Ok(entry));
+                tidings.add(reply, entry);
             }
         }
+        tidings.tell();
     }
 
     /// Answers those who wait that it is not possible now. Their rows stay, so that the ledger later tells of them too.
     fn refuse(&mut self) {
         for reply in self.waiters.iter_mut().filter_map(|waiter| waiter.reply.take()) {
-            let _ = reply.send(Err(LedgerError::Unavailable));
+            reply.refuse();
         }
     }
 

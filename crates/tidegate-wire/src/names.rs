@@ -76,8 +76,14 @@ pub mod value {
     pub const NO_BUFFERING: &str = "no";
     /// The scheme of `authorization` (RFC 6750), in lower case for comparison.
     pub const BEARER: &str = "bearer";
+    /// One of [`super::header::DELIVERY`]'s values (contract.md).
+    pub const BACKGROUND: &str = "background";
     /// In [`super::header::PREFER`] (RFC 7240).
     pub const RESPOND_ASYNC: &str = "respond-async";
+    /// [`super::header::RESTART`]'s only value.
+    pub const ALLOW: &str = "allow";
+    /// [`super::header::NOTICES`]'s only value.
+    pub const EVENTS: &str = "events";
 }
 
 /// Paths of endpoints.
@@ -98,6 +104,24 @@ pub mod path {
     pub const METRICS: &str = "/metrics";
 }
 
+/// What stands for a provider and its model in headers and records where the gateway answers by itself.
+pub mod place {
+    /// A stored answer.
+    pub const CACHE: &str = "cache";
+    /// The operator's text.
+    pub const STATIC: &str = "static";
+    /// The answer is made in the background.
+    pub const NOTIFY: &str = "notify";
+}
+
+/// Types of the gateway's own events in a stream, where the client asked for them (contract.md).
+pub mod event {
+    /// Something the user may be told.
+    pub const NOTICE: &str = "notice";
+    /// The answer begins again from its start.
+    pub const RESTART: &str = "restart";
+}
+
 /// The `data` of the event that ends an OpenAI chat stream (OpenAI's documentation).
 pub const DONE: &str = "[DONE]";
 
@@ -115,6 +139,8 @@ pub mod chat {
     pub const INCLUDE_USAGE: &str = "include_usage";
     /// How many choices to make.
     pub const N: &str = "n";
+    /// What the answer used, in a chunk of its own or at the end of a whole answer.
+    pub const USAGE: &str = "usage";
     /// The bound of the answer, reasoning included.
     pub const MAX_COMPLETION_TOKENS: &str = "max_completion_tokens";
     /// The bound's old name, which most other servers want.
@@ -160,6 +186,13 @@ pub mod chat {
     pub const NAME: &str = "name";
     /// When something was made, in seconds since 1970.
     pub const CREATED: &str = "created";
+    /// Members of messages, deltas and their parts whose text a model reads or writes.
+    pub const TEXTS: &[&str] =
+        &[CONTENT, "text", "refusal", REASONING, "reasoning_content", THINKING, NAME, "arguments", "input", "transcript"];
+    /// Members of a message's parts that hold a medium: its address, its name or its bytes in Base64.
+    pub const MEDIA: &[&str] = &["url", "image_url", "data", "file_data", "file_id"];
+    /// Members of a request that describe to the model what it may call and how it has to answer.
+    pub const DEFINITIONS: &[&str] = &["tools", "functions", "response_format"];
     /// Random padding of a chunk.
     pub const OBFUSCATION: &str = "obfuscation";
     /// [`OBJECT`] of a whole answer.
@@ -174,6 +207,8 @@ pub mod chat {
     /// The request's field that an error is about.
     pub const PARAM: &str = "param";
 
+    /// In a chunk or a whole answer of the gateway's own making: what it is, and why.
+    pub const TIDEGATE: &str = "tidegate";
     /// [`OBJECT`] of a list.
     pub const LIST: &str = "list";
 }
@@ -210,15 +245,13 @@ pub mod chat_errors {
         "resource_unavailable",
         "resource_exhausted",
     ];
+    /// The request is longer than the model's context (OpenAI and everybody after it).
+    pub const CONTEXT: &[&str] = &["context_length_exceeded", "context_window_exceeded"];
+    /// So says the message where there is no code (vLLM, SGLang; OpenAI's own text too). In lower case.
+    pub const CONTEXT_MESSAGE: &str = "maximum context length";
     /// The request is to blame (OpenAI).
-    pub const REQUEST: &[&str] = &[
-        "context_length_exceeded",
-        "string_above_max_length",
-        "unsupported_parameter",
-        "unsupported_value",
-        "model_not_found",
-        "bad_request",
-    ];
+    pub const REQUEST: &[&str] =
+        &["string_above_max_length", "unsupported_parameter", "unsupported_value", "model_not_found", "bad_request"];
     /// So do all codes that begin with this, such as `invalid_value` and the type `invalid_request_error` (OpenAI).
     pub const REQUEST_PREFIX: &str = "invalid_";
 

@@ -6,6 +6,8 @@ use expect_test::{Expect, expect};
 
 use crate::{Config, Flag, Sources};
 
+mod recovery;
+
 /// Checks the drawing of all faults of a file.
 fn check(toml: &str, expected: &Expect) {
     check_with(toml, &[], Vec::new(), expected);
@@ -128,6 +130,16 @@ fn a_mistyped_secret_is_not_shown() {
         2 | base_url = "************************"
           |            ^^^^^^^^^^^^^^^^^^^^^^^^^^ remove them; a provider's key belongs into `api_key`
     "#]],
+    );
+    check(
+        "[providers]\nopenai = { base_url = \"https://host\", proxy = \"http://user:secret@host\", retry = 1 }\n",
+        &expect![[r#"
+            error: providers.openai.retry: there is no such setting
+             --> tidegate.toml:2:74
+              |
+            2 | openai = { base_url = "https://host", proxy = "***********************", retry = * }
+              |                                                                          ^^^^^ write "api_key", "api_keys", "base_url", "ca_file", "connection_max_idle", "headers", "http2", "idle_connections", "kind", "max_connections", "pool_wait", "proxy" or "send_body"
+        "#]],
     );
 }
 
@@ -307,94 +319,54 @@ fn a_variable_with_a_line_break_is_refused_without_showing_it() {
 #[test]
 fn what_this_version_cannot_do_is_refused_by_name() {
     let toml = r#"
-[retry]
-attempts = 3
-[notify]
-secret = "whsec-secret"
+[queue]
+backend = "redis"
+[sessions]
+model = "a"
 [ledger]
 url = "postgres://user:secret@db/tidegate"
 [providers.openai]
 base_url = "https://api.openai.com/v1"
-api_keys = ["sk-secret-1", "sk-secret-2"]
 [providers.claude]
 kind = "anthropic"
 base_url = "https://api.anthropic.com"
 [models.a]
-routes = [{ provider = "openai", weight = 1 }, { provider = "claude" }]
-context_window = 128000
-degrade = [{ notify = true }]
-delivery = "background"
+routes = [{ provider = "openai" }, { provider = "claude" }]
 on_disconnect = "resume"
 "#;
     check(
         toml,
         &expect![[r#"
-        error: retry is not available in this version
-         --> tidegate.toml:2:2
-          |
-        2 | [retry]
-          |  ^^^^^ remove it; every request is attempted once
+            error: queue is not available in this version
+             --> tidegate.toml:2:2
+              |
+            2 | [queue]
+              |  ^^^^^ remove it, and REDIS_URL or KAFKA_BROKERS from the environment, or set QUEUE_TYPE=memory
 
-        error: notify is not available in this version
-         --> tidegate.toml:4:2
-          |
-        4 | [notify]
-          |  ^^^^^^ remove it
+            error: sessions is not available in this version
+             --> tidegate.toml:4:2
+              |
+            4 | [sessions]
+              |  ^^^^^^^^ remove it
 
-        error: ledger.url is not available in this version
-         --> tidegate.toml:7:1
-          |
-        7 | url = "**********************************"
-          | ^^^ remove it, or DATABASE_URL from the environment; records are kept in SQLite at `ledger.path`
+            error: ledger.url is not available in this version
+             --> tidegate.toml:7:1
+              |
+            7 | url = "**********************************"
+              | ^^^ remove it, or DATABASE_URL from the environment; records are kept in SQLite at `ledger.path`
 
-        error: providers.openai.api_keys is not available in this version
-          --> tidegate.toml:10:1
-           |
-        10 | api_keys = ["***********", "***********"]
-           | ^^^^^^^^ write one `api_key`
+            error: providers.claude.kind: "anthropic" is not available in this version
+              --> tidegate.toml:11:8
+               |
+            11 | kind = "anthropic"
+               |        ^^^^^^^^^^^ use an OpenAI-compatible address with kind = "openai"
 
-        error: providers.claude.kind: "anthropic" is not available in this version
-          --> tidegate.toml:12:8
-           |
-        12 | kind = "anthropic"
-           |        ^^^^^^^^^^^ use an OpenAI-compatible address with kind = "openai"
-
-        error: models.a.routes[0].weight is not available in this version
-          --> tidegate.toml:15:34
-           |
-        15 | routes = [{ provider = "openai", weight = * }, { provider = "******" }]
-           |                                  ^^^^^^ remove it
-
-        error: models.a.routes[1] is not available in this version
-          --> tidegate.toml:15:48
-           |
-        15 | routes = [{ provider = "openai", weight = * }, { provider = "******" }]
-           |                                                ^^^^^^^^^^^^^^^^^^^^^^^ keep one route
-
-        error: models.a.context_window is not available in this version
-          --> tidegate.toml:16:1
-           |
-        16 | context_window = ******
-           | ^^^^^^^^^^^^^^ remove it; nothing is trimmed
-
-        error: models.a.degrade is not available in this version
-          --> tidegate.toml:17:1
-           |
-        17 | degrade = [{ notify = **** }]
-           | ^^^^^^^ remove it
-
-        error: models.a.delivery: "background" is not available in this version
-          --> tidegate.toml:18:12
-           |
-        18 | delivery = "background"
-           |            ^^^^^^^^^^^^ write "stream", "coherent" or "buffered"
-
-        error: models.a.on_disconnect: "resume" is not available in this version
-          --> tidegate.toml:19:17
-           |
-        19 | on_disconnect = "resume"
-           |                 ^^^^^^^^ write "cancel" or "drain"
-    "#]],
+            error: models.a.on_disconnect: "resume" is not available in this version
+              --> tidegate.toml:15:17
+               |
+            15 | on_disconnect = "resume"
+               |                 ^^^^^^^^ write "cancel" or "drain"
+        "#]],
     );
 }
 
@@ -541,7 +513,7 @@ routes = [{ provider = "a" }]
         5 | [providers.a]
           | ^^^^^^^^^^^^^ add base_url = "https://api.openai.com/v1", or the address of a compatible server
 
-        error: providers.a.proxy: this is no plain HTTP proxy
+        error: providers.a.proxy: "https://proxy/path" is no plain HTTP proxy
          --> tidegate.toml:6:9
           |
         6 | proxy = "https://proxy/path"

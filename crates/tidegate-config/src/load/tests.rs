@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
@@ -6,6 +7,8 @@ use tidegate_core::limits::{DeliveryMode, Limits, TimeoutProfile};
 
 use super::*;
 use crate::{Http2, OnDisconnect, ProviderKind};
+
+mod recovery;
 
 fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -32,6 +35,8 @@ mod where_settings_come_from {
         assert_eq!(loaded.config.server, defaults.server);
         assert_eq!(loaded.config.ledger, defaults.ledger);
         assert_eq!(loaded.config.log, defaults.log);
+        assert_eq!((loaded.config.retry, loaded.config.budget), (defaults.retry, defaults.budget));
+        assert_eq!((loaded.config.breaker, &loaded.config.deadline), (defaults.breaker, &defaults.deadline));
         assert_eq!(loaded.config.profiles, defaults.profiles);
         assert!(loaded.warnings.is_empty() && !loaded.built_in_mock);
     }
@@ -266,18 +271,18 @@ mod properties {
     /// A file with secrets in all the places that may hold one, so that a slip of the hand can bring them anywhere.
     const FILE: &str = r#"
 [providers.openai]
-base_url = "http://user:SECRET@host/v1"
-api_key = "sk-SECRET"
+base_url = "http://user:S3CR3T@host/v1"
+api_key = "sk-S3CR3T"
 http2 = "auto"
-headers = { X-Key = "SECRET", "X-Other" = 'SECRET' }
+headers = { X-Key = "S3CR3T", "X-Other" = 'S3CR3T' }
 [providers.b]
 api_key = """
-sk-SECRET"""
+sk-S3CR3T"""
 max_connections = 5
 [notify]
-secret = "SECRET"
+secret = "S3CR3T"
 [models.a]
-routes = [{ provider = "b", token = "SECRET" }]
+routes = [{ provider = "b", token = "S3CR3T" }]
 "#;
 
     /// Words that a file is made of, so that random files get past the parser.
@@ -290,6 +295,23 @@ routes = [{ provider = "b", token = "SECRET" }]
             "[log]\n",
             "[ledger]\n",
             "[retry]\n",
+            "[deadline]\n",
+            "[notify]\n",
+            "[prices.a]\n",
+            "budget = ",
+            "input = ",
+            "header = ",
+            "url = ",
+            "degrade = ",
+            "balance = ",
+            "slow = ",
+            "api_keys = ",
+            "[{ model = \"a\", max_tokens = 1 }, { static = \"a\" }, { notify = true }]\n",
+            "[{ provider = \"a\", weight = 0 }, { provider = \"a\" }]\n",
+            "{ chars_per_second = 1 }\n",
+            "[\"a\", \"a\"]\n",
+            "nan\n",
+            "0.5\n",
             "listen = ",
             "idle = ",
             "total = ",
@@ -372,7 +394,7 @@ routes = [{ provider = "b", token = "SECRET" }]
                 toml.replace_range(at..(at + removed).min(toml.len()), &inserted);
             }
             if let Err(errors) = Config::load(&Sources::of_text(toml)) {
-                prop_assert!(!errors.to_string().contains("SECRET"), "{errors}");
+                prop_assert!(!errors.to_string().contains("S3CR3T"), "{errors}");
             }
         }
     }

@@ -2,21 +2,23 @@
 
 use tidegate_core::limits::DeliveryMode;
 
-use super::{Judge, timeouts};
+use super::{Judge, degrade, routes, timeouts};
 use crate::check::did_you_mean;
-use crate::config::{Model, Models, OnDisconnect, Route};
+use crate::config::{Model, Models, OnDisconnect, SlowGuard};
 use crate::file::{DeliveryName, File, ModelFile, OnDisconnectName};
 use crate::path::KeyPath;
 use crate::profiles::Profiles;
 
 /// All models of the file.
 pub(super) fn models(file: &File, profiles: &Profiles, judge: &mut Judge<'_>) -> Models {
-    Models::new(file.models.iter().map(|(name, model)| resolve(name, model, file, profiles, judge)))
+    let models = Models::new(file.models.iter().map(|(name, model)| resolve(name, model, file, profiles, judge)));
+    degrade::judge_targets(&models, judge);
+    models
 }
 
 fn resolve(name: &str, model: &ModelFile, file: &File, profiles: &Profiles, judge: &mut Judge<'_>) -> Model {
     let path = KeyPath::of(&["models", name]);
-    check_name(name, &path, judge);
+    check_name(name, &path, "write the name that clients ask for, without spaces around it", judge);
     for (field, profile) in [("profile", model.profile.as_ref()), ("thinking_profile", Some(&model.thinking_profile))] {
         if let Some(profile) = profile.filter(|profile| profiles.get(profile).is_none()) {
             let known: Vec<&str> = profiles.iter().map(|(known, _)| known).collect();
@@ -25,11 +27,16 @@ fn resolve(name: &str, model: &ModelFile, file: &File, profiles: &Profiles, judg
     }
     let resolved = Model {
         name: name.to_owned(),
-        routes: routes(model, file, &path, judge),
+        routes: routes::routes(name, model, file, &path, judge),
+        balance: routes::balance(model, &path, judge),
+        degrade: degrade::chain(&model.degrade, &path.join("degrade"), judge),
+        context_window: model.context_window.map(|tokens| tokens.get().into()),
+        slow: model.slow.as_ref().map(|slow| SlowGuard { chars_per_second: slow.chars_per_second, window: slow.window.0 }),
         timing: timeouts::timing(model.profile.clone(), &model.timeouts),
         thinking_timing: timeouts::timing(Some(model.thinking_profile.clone()), &model.thinking_timeouts),
+        background: matches!(model.delivery, DeliveryName::Background),
         delivery: match model.delivery {
-            DeliveryName::Stream => DeliveryMode::Stream,
+            DeliveryName::Stream | DeliveryName::Background => DeliveryMode::Stream,
             DeliveryName::Coherent => DeliveryMode::Coherent,
             DeliveryName::Buffered => DeliveryMode::Buffered,
         },
@@ -40,37 +47,17 @@ fn resolve(name: &str, model: &ModelFile, file: &File, profiles: &Profiles, judg
     let class_name = resolved.fixed_class_name();
     timeouts::model_in_order(&path.join("timeouts"), &resolved.timing, class_name, profiles, judge);
     timeouts::model_in_order(&path.join("thinking_timeouts"), &resolved.thinking_timing, class_name, profiles, judge);
+    timeouts::slow_in_order(&path, &resolved, profiles, judge);
     resolved
 }
 
-/// A name is what clients write into JSON, with at most one star, at its end.
-fn check_name(name: &str, path: &KeyPath, judge: &mut Judge<'_>) {
+/// A name is what clients write into JSON, with at most one star, at its end. `remedy` says so for what the name is written for.
+pub(super) fn check_name(name: &str, path: &KeyPath, remedy: &str, judge: &mut Judge<'_>) {
     if name.trim_end_matches('*').contains('*') || name.ends_with("**") {
         judge.wrong_name(path, "a pattern has its only `*` at its end", "write a prefix and `*`, such as \"gpt-4*\"");
     } else if name.is_empty() || name.trim() != name || name.chars().any(char::is_control) {
-        judge.wrong_name(path, "a model cannot be called this", "write the name that clients ask for, without spaces around it");
+        judge.wrong_name(path, "a model cannot be called this", remedy);
     }
-}
-
-/// The routes, or the only provider where none is written.
-fn routes(model: &ModelFile, file: &File, path: &KeyPath, judge: &mut Judge<'_>) -> Vec<Route> {
-    let path = path.join("routes");
-    let known: Vec<&str> = file.providers.keys().map(String::as_str).collect();
-    // A provider that left the tree has its own fault; that routes miss it is only a consequence.
-    let dropped = |name: &str, judge: &Judge<'_>| judge.faults.dropped(&KeyPath::of(&["providers", name]));
-    if let ([], [only]) = (model.routes.as_slice(), known.as_slice()) {
-        return vec![Route { provider: (*only).to_owned(), model: None }];
-    }
-    if model.routes.is_empty() && !known.is_empty() {
-        judge.fault(&path, "it is not said where this model is served", "add routes = [{ provider = \"…\" }]");
-    }
-    for (n, route) in model.routes.iter().enumerate() {
-        if !file.providers.contains_key(&route.provider) && !dropped(&route.provider, judge) {
-            let path = path.index(n).join("provider");
-            judge.fault(&path, format!("there is no provider {:?}", route.provider), did_you_mean(&route.provider, &known));
-        }
-    }
-    model.routes.iter().map(|route| Route { provider: route.provider.clone(), model: route.model.clone() }).collect()
 }
 
 fn on_disconnect(model: &ModelFile, path: &KeyPath, judge: &mut Judge<'_>) -> OnDisconnect {

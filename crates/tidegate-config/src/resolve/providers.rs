@@ -14,7 +14,7 @@ use crate::path::KeyPath;
 /// A provider's name goes into a response header and into metrics.
 const LONGEST_NAME: usize = 64;
 /// Headers that only the gateway can set right: they frame the message or belong to the connection, or decide how its body reads.
-const OWN_HEADERS: [&str; 13] = [
+pub(super) const OWN_HEADERS: [&str; 13] = [
     "accept",
     "accept-encoding",
     "connection",
@@ -41,15 +41,6 @@ pub(super) fn provider(name: &str, file: &ProviderFile, judge: &mut Judge<'_>) -
         ProviderKind::OpenAi => base_url(file, &path, judge),
         ProviderKind::Mock => mock_base_url(file, &path, judge),
     };
-    if let Some(proxy) = &file.proxy
-        && (proxy.0.scheme() != "http" || proxy.0.path() != "/")
-    {
-        judge.fault(
-            &path.join("proxy"),
-            "this is no plain HTTP proxy",
-            "write scheme, host and port, such as \"http://proxy.internal:3128\"",
-        );
-    }
     if let Some(ca_file) = file.ca_file.as_ref().filter(|ca_file| !Path::new(ca_file).is_file()) {
         judge.fault(
             &path.join("ca_file"),
@@ -58,11 +49,13 @@ pub(super) fn provider(name: &str, file: &ProviderFile, judge: &mut Judge<'_>) -
         );
     }
     let headers = headers(file, &path.join("headers"), judge);
+    let api_keys = api_keys(file, &path, judge);
     Some(Provider {
         name: name.to_owned(),
         kind: file.kind,
         base_url: base_url?,
-        api_key: file.api_key.as_ref().map(|key| SecretString::from(key.expose())),
+        api_key: api_keys.first().cloned(),
+        api_keys,
         headers,
         proxy: file.proxy.as_ref().map(|proxy| proxy.0.clone()),
         ca_file: file.ca_file.as_ref().map(Into::into),
@@ -91,6 +84,7 @@ fn mock_base_url(file: &ProviderFile, path: &KeyPath, judge: &mut Judge<'_>) -> 
     let settings = [
         ("base_url", file.base_url.is_some()),
         ("api_key", file.api_key.is_some()),
+        ("api_keys", !file.api_keys.is_empty()),
         ("headers", !file.headers.is_empty()),
         ("proxy", file.proxy.is_some()),
         ("ca_file", file.ca_file.is_some()),
@@ -105,6 +99,20 @@ fn mock_base_url(file: &ProviderFile, path: &KeyPath, judge: &mut Judge<'_>) -> 
     Url::parse(MOCK_BASE_URL).ok()
 }
 
+/// The keys, whichever setting they are written in.
+fn api_keys(file: &ProviderFile, path: &KeyPath, judge: &mut Judge<'_>) -> Vec<SecretString> {
+    let list = path.join("api_keys");
+    if file.api_key.is_some() && !file.api_keys.is_empty() {
+        judge.conflict(&list, (&path.join("api_key"), "one key is here"), "this is one setting too many", "keep one of both");
+    }
+    for (n, key) in file.api_keys.iter().enumerate() {
+        if let Some(first) = file.api_keys[..n].iter().position(|before| before.expose() == key.expose()) {
+            judge.conflict(&list.index(n), (&list.index(first), "and here"), "this key is there twice", "remove one");
+        }
+    }
+    file.keys().map(|key| SecretString::from(key.expose())).collect()
+}
+
 fn headers(file: &ProviderFile, path: &KeyPath, judge: &mut Judge<'_>) -> Vec<(String, String)> {
     let mut headers = Vec::with_capacity(file.headers.len());
     for (name, value) in &file.headers {
@@ -114,8 +122,9 @@ fn headers(file: &ProviderFile, path: &KeyPath, judge: &mut Judge<'_>) -> Vec<(S
             judge.wrong_name(&path, "a header cannot be called this", "use letters, digits and `-`");
         } else if OWN_HEADERS.contains(&lower.as_str()) {
             judge.wrong_name(&path, "Tidegate sets this header itself", "remove it");
-        } else if lower == "authorization" && file.api_key.is_some() {
-            judge.wrong_name(&path, "`api_key` sets this header", "remove one of both");
+        } else if lower == "authorization" && file.keys().next().is_some() {
+            let setting = if file.api_key.is_some() { "api_key" } else { "api_keys" };
+            judge.wrong_name(&path, format!("`{setting}` sets this header"), "remove one of both");
         } else if headers.iter().any(|(known, _)| *known == lower) {
             judge.wrong_name(&path, "this header is there twice", "remove one; the case of a header's name does not count");
         }
@@ -125,6 +134,6 @@ fn headers(file: &ProviderFile, path: &KeyPath, judge: &mut Judge<'_>) -> Vec<(S
 }
 
 /// What a header's name may be made of (RFC 9110, `token`).
-fn is_token(byte: u8) -> bool {
+pub(super) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tidegate_core::limits::TimeoutProfile;
 
 use super::Judge;
-use crate::config::Timing;
+use crate::config::{Model, Timing};
 use crate::errors::Fault;
 use crate::file::TimeoutsFile;
 use crate::path::KeyPath;
@@ -45,15 +45,39 @@ pub(super) fn model_in_order(path: &KeyPath, timing: &Timing, class_name: Option
     if timing.sets_nothing() {
         return;
     }
-    let names: Vec<&str> = match (&timing.profile, class_name) {
-        (Some(name), _) => vec![name],
-        (None, Some(class_name)) => vec![profiles.for_model(class_name).0],
-        (None, None) => CLASSES.iter().map(|(class, _)| *class).chain([STANDARD]).collect(),
-    };
-    for name in names {
+    for name in profiles_of(timing, class_name, profiles) {
         let judged_before = judge.faults.touches(&KeyPath::of(&["profiles", name]));
         if let Some(profile) = profiles.get(name).filter(|_| !judged_before) {
             in_order(path, timing, timing.over(profile), &format!("profile {name:?}"), judge);
+        }
+    }
+}
+
+/// Names of the profiles that `timing` may stand on: one, or for a pattern each that a name may choose.
+pub(super) fn profiles_of<'a>(timing: &'a Timing, class_name: Option<&str>, profiles: &Profiles) -> Vec<&'a str> {
+    match (&timing.profile, class_name) {
+        (Some(name), _) => vec![name],
+        (None, Some(class_name)) => vec![profiles.for_model(class_name).0],
+        (None, None) => CLASSES.iter().map(|(class, _)| *class).chain([STANDARD]).collect(),
+    }
+}
+
+/// The window of the model's slow guard is shorter than each `first_byte` that it may meet, and so than `total`.
+pub(super) fn slow_in_order(path: &KeyPath, model: &Model, profiles: &Profiles, judge: &mut Judge<'_>) {
+    let Some(slow) = model.slow else { return };
+    let window_path = path.join("slow").join("window");
+    for (member, timing) in [("timeouts", &model.timing), ("thinking_timeouts", &model.thinking_timing)] {
+        let bases = profiles_of(timing, model.fixed_class_name(), profiles).into_iter();
+        for (name, base) in bases.filter_map(|name| Some((name, profiles.get(name)?))) {
+            let first_byte = timing.over(base).first_byte;
+            if slow.window < first_byte {
+                continue;
+            }
+            let of_profile = if timing.first_byte.is_none() { format!(" of profile {name:?}") } else { String::new() };
+            let [window, first_byte] = [slow.window, first_byte].map(duration_text);
+            let problem = format!("{window:?} is not shorter than first_byte {first_byte:?}{of_profile}");
+            let fault = Fault::new(window_path.clone(), judge.root.origin_of(&window_path), problem).remedy("shorten window");
+            judge.faults.add_about(fault, &[&window_path, &path.join(member), &KeyPath::of(&["profiles", name])]);
         }
     }
 }

@@ -60,6 +60,21 @@ fn an_address_of_a_server_has_neither_query_nor_credentials() {
 }
 
 #[test]
+fn an_address_of_a_proxy_may_have_credentials_which_are_not_shown() {
+    for (text, shown) in [
+        ("http://proxy.internal:3128", "http://proxy.internal:3128/"),
+        ("http://name:p%40ss@proxy:3128/", "http://***@proxy:3128/"),
+        ("http://token@proxy:3128", "http://***@proxy:3128/"),
+        ("http://:password@proxy:3128", "http://***@proxy:3128/"),
+    ] {
+        assert_eq!(parse_proxy(text).map(|url| proxy_text(&url)), Ok(shown.to_owned()));
+    }
+    for text in ["", "proxy:3128", "https://proxy:3128", "socks5://proxy", "http://proxy/path", "http://proxy?x", "http://proxy#x"] {
+        assert!(parse_proxy(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn a_secret_fits_into_a_header() {
     assert!(check_secret("sk-abc def").is_ok());
     for text in ["", "sk\n", " sk", "sk ", "sk\0", "schlüssel"] {

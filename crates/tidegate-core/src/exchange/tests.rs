@@ -3,6 +3,7 @@
 mod properties;
 
 use super::*;
+use crate::health::AllHealthy;
 use crate::record::Status;
 
 fn at(millis: u64) -> Moment {
@@ -10,7 +11,7 @@ fn at(millis: u64) -> Moment {
 }
 
 fn target(name: &str) -> Target {
-    Target { provider: name.into(), model: name.into() }
+    Target::new(name, name)
 }
 
 /// The standard limits: pool wait 5 s, connect 5 s, send body 10 s, first byte 30 s, idle 15 s, total 180 s, head after 5 s, keepalive 10 s.
@@ -24,8 +25,16 @@ fn asking(mode: DeliveryMode, targets: &[&str]) -> Exchange {
     ask(exchange(mode, targets))
 }
 
+fn begin(exchange: &mut Exchange, now: u64) -> Next {
+    exchange.begin_attempt(at(now), &mut AllHealthy)
+}
+
+fn fail(exchange: &mut Exchange, failure: Failure, now: u64) -> AfterFailure {
+    exchange.failed(failure, None, at(now), &mut AllHealthy)
+}
+
 fn ask(mut exchange: Exchange) -> Exchange {
-    exchange.begin_attempt(at(0)).expect("a target");
+    begin(&mut exchange, 0);
     for phase in [Phase::Connecting, Phase::Connected, Phase::Sent] {
         exchange.reached(phase, at(0));
     }
@@ -60,7 +69,7 @@ fn each_phase_of_an_attempt_has_its_own_limit_and_no_other() {
         (Some(Phase::Sent), 30_000, Failure::FirstByteTimeout),
     ];
     let mut exchange = exchange(DeliveryMode::Buffered, &["a"]).without_early_head();
-    exchange.begin_attempt(at(0));
+    begin(&mut exchange, 0);
     let mut now = 0;
     for (phase, limit, failure) in phases {
         if let Some(phase) = phase {
@@ -87,16 +96,23 @@ fn a_whole_answer_is_awaited_under_the_total_alone() {
 fn a_whole_answer_that_is_an_error_may_be_asked_for_elsewhere() {
     let mut exchange = asking(DeliveryMode::Buffered, &["a", "b"]);
     assert_eq!(exchange.whole_answer(&broken(Failure::UpstreamMalformed), at(9)), Verdict::Fail(Failure::UpstreamMalformed));
-    assert_eq!(exchange.failed(Failure::UpstreamMalformed, at(9)), AfterFailure::TryNext);
-    assert_eq!(exchange.begin_attempt(at(9)), Some(target("b")));
+    assert_eq!(fail(&mut exchange, Failure::UpstreamMalformed, 9), AfterFailure::TryNext);
+    assert_eq!(begin(&mut exchange, 9), Next::Ask(target("b")));
 }
 
 #[test]
 fn before_output_every_failure_does_what_its_row_says() {
     for failure in Failure::ALL {
         let mut exchange = asking(DeliveryMode::Stream, &["a", "b"]);
-        let after = exchange.failed(*failure, at(1));
-        assert_eq!(after == AfterFailure::TryNext, failure.facts().retry != Retry::Never, "{failure:?}");
+        let after = fail(&mut exchange, *failure, 1);
+        let expected = match failure.facts().retry {
+            // No target of this plan is marked for a larger context.
+            Retry::Never | Retry::LargerContext => Decision::Fail,
+            Retry::SameOnceThenNext | Retry::SameThenNext | Retry::AfterPushback => Decision::RetrySame,
+            Retry::NextTarget => Decision::NextTarget,
+        };
+        let fate = exchange.tally().attempts[0].fate.as_ref().expect("the attempt is over");
+        assert_eq!(fate.decision, expected, "{failure:?}");
         if let AfterFailure::End(ending) = after {
             assert_eq!((ending.head, ending.is_partial(), ending.failure), (Head::Unsent, false, Some(*failure)));
         }
@@ -107,9 +123,9 @@ fn before_output_every_failure_does_what_its_row_says() {
 fn after_output_every_failure_ends_the_stream_as_partial() {
     for failure in Failure::ALL {
         let mut exchange = committed(&["a", "b"]);
-        let AfterFailure::End(ending) = exchange.failed(*failure, at(1)) else { panic!("{failure:?} asks another target") };
+        let AfterFailure::End(ending) = fail(&mut exchange, *failure, 1) else { panic!("{failure:?} asks another target") };
         assert_eq!((ending.head, ending.is_partial(), ending.failure), (Head::Sent, true, Some(*failure)));
-        assert_eq!(exchange.begin_attempt(at(1)), None, "{failure:?}");
+        assert_eq!(begin(&mut exchange, 1), Next::End(ending), "{failure:?}");
     }
 }
 
@@ -117,7 +133,7 @@ fn after_output_every_failure_ends_the_stream_as_partial() {
 fn after_output_no_target_is_given_out_though_the_plan_had_more() {
     let mut exchange = committed(&["a", "b"]);
     assert!(exchange.is_committed());
-    assert_eq!(exchange.begin_attempt(at(1)), None);
+    assert_eq!(begin(&mut exchange, 1), Next::Committed);
     assert_eq!(exchange.tally().attempts.len(), 1);
 }
 
@@ -137,8 +153,8 @@ fn who_leaves_is_cancelled_and_nobody_failed() {
 fn the_first_ending_stays() {
     let mut exchange = committed(&["a"]);
     assert_eq!(exchange.body_ended(BodyEnd::Broken, at(1)), Verdict::Fail(Failure::UpstreamCut));
-    let AfterFailure::End(first) = exchange.failed(Failure::UpstreamCut, at(1)) else { panic!("it ended") };
-    assert_eq!(exchange.failed(Failure::IdleTimeout, at(2)), AfterFailure::End(first));
+    let AfterFailure::End(first) = fail(&mut exchange, Failure::UpstreamCut, 1) else { panic!("it ended") };
+    assert_eq!(fail(&mut exchange, Failure::IdleTimeout, 2), AfterFailure::End(first));
     assert_eq!(exchange.abandoned(Failure::ClientGone, at(3)), first);
     assert_eq!(exchange.ending(), Some(first));
     assert_eq!(exchange.tally().attempts[0].ended, Some(at(1)));
@@ -162,9 +178,9 @@ fn the_head_goes_out_once_and_leaves_fallback_open() {
     assert_eq!(exchange.due(at(4_999), true), Due::Nothing);
     assert_eq!(exchange.due(at(5_000), true), Due::Head);
     assert_eq!((exchange.due(at(5_000), true), exchange.head(), exchange.is_committed()), (Due::Nothing, Head::Sent, false));
-    assert_eq!(exchange.failed(Failure::UpstreamCut, at(6_000)), AfterFailure::TryNext);
-    assert_eq!(exchange.begin_attempt(at(6_000)), Some(target("b")));
-    let AfterFailure::End(ending) = exchange.failed(Failure::ConnectFailed, at(7_000)) else { panic!("no target is left") };
+    assert_eq!(fail(&mut exchange, Failure::UpstreamCut, 6_000), AfterFailure::TryNext);
+    assert_eq!(begin(&mut exchange, 6_000), Next::Ask(target("b")));
+    let AfterFailure::End(ending) = fail(&mut exchange, Failure::IdleTimeout, 7_000) else { panic!("no target is left") };
     assert_eq!((ending.head, ending.status), (Head::Sent, Status::FailedBeforeOutput));
     assert_eq!(exchange.tally().head, Some(at(5_000)));
 }
@@ -201,9 +217,9 @@ fn the_proof_of_a_failed_attempt_proves_nothing_for_the_next_one() {
     exchange.event(&output(), at(1));
     exchange.event(&proof(), at(2));
     assert_eq!(exchange.event(&broken(Failure::UpstreamError), at(3)), Verdict::Fail(Failure::UpstreamError));
-    assert_eq!(exchange.failed(Failure::UpstreamError, at(3)), AfterFailure::TryNext);
+    assert_eq!(fail(&mut exchange, Failure::UpstreamCut, 3), AfterFailure::TryNext);
     assert_eq!(exchange.due(at(180_000), false), Due::Failed(Failure::DeadlineExceeded), "no attempt runs while the client is behind");
-    exchange.begin_attempt(at(4));
+    begin(&mut exchange, 4);
     assert_eq!(exchange.body_ended(BodyEnd::Clean, at(5)), Verdict::Fail(Failure::UpstreamCut));
 }
 
@@ -225,4 +241,125 @@ fn what_is_for_the_gateway_alone_is_noted_and_goes_nowhere() {
     assert_eq!(exchange.event(&facts, at(1)), Verdict::Swallow);
     assert_eq!(exchange.tally().attempts[0].usage, Some(usage));
     assert_eq!(exchange.tally().last_output, Some(at(0)));
+}
+
+#[test]
+fn a_repetition_waits_and_the_head_and_keepalives_go_on_meanwhile() {
+    let mut exchange = asking(DeliveryMode::Stream, &["a"]);
+    let pushback = Some(Duration::from_secs(20));
+    assert_eq!(exchange.failed(Failure::UpstreamRateLimited, pushback, at(1), &mut AllHealthy), AfterFailure::Wait);
+    assert_eq!(exchange.due(at(5_000), true), Due::Head);
+    assert_eq!(exchange.due(at(15_000), true), Due::Keepalive);
+    assert_eq!(exchange.wake_at(true), at(20_001));
+    assert_eq!(exchange.due(at(20_001), true), Due::Attempt);
+    assert_eq!(begin(&mut exchange, 20_001), Next::Ask(target("a")));
+    let decisions: Vec<_> = exchange.tally().attempts.iter().map(|attempt| attempt.fate.as_ref().map(|fate| fate.decision)).collect();
+    assert_eq!(decisions, [Some(Decision::RetrySame), None]);
+}
+
+/// Refuses the targets of these names.
+struct Refuses(&'static [&'static str], SkipReason, Option<Moment>);
+
+impl Health for Refuses {
+    fn admit(&mut self, target: &Target, _: Moment) -> Result<(), Skip> {
+        if self.0.contains(&&*target.model) { Err(Skip { reason: self.1, until: self.2 }) } else { Ok(()) }
+    }
+    fn may_repeat(&mut self, _: Moment) -> bool {
+        true
+    }
+    fn chance(&mut self) -> f64 {
+        0.0
+    }
+}
+
+#[test]
+fn a_target_that_rests_is_skipped_and_the_record_says_why() {
+    let mut exchange = exchange(DeliveryMode::Stream, &["a", "b"]);
+    let mut health = Refuses(&["a"], SkipReason::BreakerOpen, Some(at(9_000)));
+    assert_eq!(exchange.begin_attempt(at(0), &mut health), Next::Ask(target("b")));
+    let attempts = &exchange.tally().attempts;
+    assert_eq!((attempts[0].skipped, attempts[1].skipped), (Some(SkipReason::BreakerOpen), None));
+    assert_eq!(attempts[0].fate.as_ref().map(|fate| fate.outcome), Some(AttemptOutcome::Skipped));
+}
+
+#[test]
+fn when_every_target_rests_the_client_is_told_until_when() {
+    for (reason, failure) in
+        [(SkipReason::BreakerOpen, Failure::RoutesUnavailable), (SkipReason::CoolingDown, Failure::UpstreamRateLimited)]
+    {
+        let mut exchange = exchange(DeliveryMode::Stream, &["a", "b"]);
+        let next = exchange.begin_attempt(at(1_000), &mut Refuses(&["a", "b"], reason, Some(at(9_000))));
+        let Next::End(ending) = next else { panic!("somebody was asked") };
+        assert_eq!(ending.failure, Some(failure));
+        assert_eq!(exchange.pushback(at(1_000)), Some(Duration::from_secs(8)));
+    }
+}
+
+#[test]
+fn no_attempt_but_the_first_begins_without_time_for_it() {
+    let mut exchange = asking(DeliveryMode::Stream, &["a", "b"]);
+    assert_eq!(fail(&mut exchange, Failure::FirstByteTimeout, 179_500), AfterFailure::TryNext);
+    let Next::End(ending) = begin(&mut exchange, 179_500) else { panic!("it was asked") };
+    assert_eq!(ending.failure, Some(Failure::FirstByteTimeout), "the client reads why, not that another was skipped");
+    assert_eq!(exchange.tally().attempts[1].skipped, Some(SkipReason::DeadlineTooShort));
+}
+
+#[test]
+fn a_slow_answer_is_replaced_while_nobody_has_seen_it_and_another_target_is_left() {
+    let guarded = |targets: &[&str]| {
+        let mut exchange = exchange(DeliveryMode::Stream, targets);
+        exchange.limits.rate_guard = Some(RateGuard { bytes_per_second: 10, window: Duration::from_secs(2) });
+        ask(exchange)
+    };
+    let mut slow = guarded(&["a", "b"]);
+    assert_eq!(slow.event(&output(), at(1_000)), Verdict::Hold);
+    assert_eq!(slow.event(&output(), at(2_999)), Verdict::Hold);
+    assert_eq!(slow.due(at(3_000), true), Due::JudgeRate);
+    assert_eq!(slow.judge_rate(19, at(3_000)), Verdict::Fail(Failure::TooSlow));
+    assert_eq!(fail(&mut slow, Failure::TooSlow, 3_000), AfterFailure::TryNext);
+
+    let mut quick = guarded(&["a", "b"]);
+    quick.event(&output(), at(1_000));
+    assert_eq!(quick.judge_rate(20, at(3_000)), Verdict::Commit);
+    assert_eq!(quick.event(&output(), at(3_001)), Verdict::Forward);
+
+    let mut alone = guarded(&["a"]);
+    assert_eq!(alone.event(&output(), at(1_000)), Verdict::Commit, "there is nobody to take over");
+}
+
+#[test]
+fn half_an_answer_begins_again_only_with_the_clients_consent_and_where_that_can_help() {
+    let ended = |failure| match fail(&mut committed(&["a"]), failure, 1) {
+        AfterFailure::End(ending) => ending,
+        other => panic!("{other:?}"),
+    };
+    let cut = ended(Failure::UpstreamCut);
+    assert!(RestartConsent::after(cut, false).is_none());
+    assert!(RestartConsent::after(ended(Failure::ContentBlocked), true).is_none());
+    assert!(RestartConsent::after(ended(Failure::ClientGone), true).is_none());
+
+    let consent = RestartConsent::after(cut, true).expect("it was given");
+    let limits = Limits::with_profile(TimeoutProfile::STANDARD);
+    let mut again = Exchange::restarted(consent, limits, RoutePlan::new([target("b")]), at(2));
+    assert_eq!(begin(&mut again, 2), Next::Ask(target("b")));
+    assert_eq!((again.head(), again.event(&output(), at(3))), (Head::Sent, Verdict::Commit));
+}
+
+#[test]
+fn a_stream_that_nobody_waits_for_begins_with_its_plan_anew_until_its_deadline() {
+    let plan = || RoutePlan::new([target("a"), target("b")]);
+    let limits = Limits::with_profile(TimeoutProfile::STANDARD);
+    let mut exchange = Exchange::new(DeliveryMode::Buffered, limits, plan(), at(0)).without_early_head().persevering(plan());
+    assert_eq!(begin(&mut exchange, 0), Next::Ask(target("a")));
+    assert_eq!(fail(&mut exchange, Failure::IdleTimeout, 1_000), AfterFailure::TryNext);
+    begin(&mut exchange, 1_000);
+    assert_eq!(fail(&mut exchange, Failure::IdleTimeout, 2_000), AfterFailure::Wait);
+    assert_eq!(exchange.wake_at(true), at(12_000));
+    assert_eq!(exchange.due(at(12_000), true), Due::Attempt);
+
+    let mut health = Refuses(&["a", "b"], SkipReason::BreakerOpen, Some(at(40_000)));
+    assert_eq!(exchange.begin_attempt(at(12_000), &mut health), Next::Wait, "every breaker is open");
+    assert_eq!(exchange.wake_at(true), at(40_000));
+    assert_eq!(begin(&mut exchange, 40_000), Next::Ask(target("a")));
+    assert!(matches!(fail(&mut exchange, Failure::ContentBlocked, 41_000), AfterFailure::End(_)), "what fails closed is not tried again");
 }

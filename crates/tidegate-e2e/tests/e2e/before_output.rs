@@ -41,9 +41,11 @@ pub(crate) fn scenario(faults: &[(&str, &str, u16, &str)], before: &str) -> Stri
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_fault_is_an_http_error_with_its_own_code_and_the_record_agrees() -> Result<()> {
-    let world = World::of(&scenario(FAULTS, "")).model(SOON).start().await?;
-    for (model, _, status, code) in FAULTS {
-        for chat in [Chat::new(model), Chat::new(model).header("x-tidegate-delivery", "buffered")] {
+    for delivery in ["stream", "buffered"] {
+        // A world for each: a provider that limits requests is left alone for a while.
+        let world = World::of(&scenario(FAULTS, "")).model(SOON).start().await?;
+        for (model, _, status, code) in FAULTS {
+            let chat = Chat::new(model).header("x-tidegate-delivery", delivery);
             let (view, record) = world.chat_and_record(&chat).await.context(*model)?;
             assert_eq!((view.status, view.code()), (*status, *code), "{model}: {view:?}");
             assert_eq!((view.end, view.partial()), (Some(TransportEnd::Complete), Some(false)), "{model}: {view:?}");
@@ -76,7 +78,8 @@ async fn the_error_says_whether_and_when_to_come_again() -> Result<()> {
     let limited = world.chat(&Chat::new("status-429")).await?;
     assert_eq!(limited.header("retry-after"), Some("7"));
     let error = limited.error.clone().context("an error")?;
-    assert_eq!((&error["tidegate"]["retryable"], &error["tidegate"]["retry_after_ms"]), (&true.into(), &7000.into()));
+    assert_eq!(error["tidegate"]["retryable"], true);
+    assert!(error["tidegate"]["retry_after_ms"].as_u64().is_some_and(|wait| (6000..=7000).contains(&wait)), "{error}");
     assert_eq!(error["tidegate"]["stream_id"], limited.stream_id());
 
     let useless = world.chat(&Chat::new("status-401")).await?;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
-use tidegate_e2e::{Chat, World, eventually, gateway};
+use tidegate_e2e::{Chat, World, eventually, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_faulty_file_is_refused_with_the_place_the_value_and_the_remedy() -> Result<()> {
@@ -12,7 +12,7 @@ async fn a_faulty_file_is_refused_with_the_place_the_value_and_the_remedy() -> R
     let text = "[server]\nlisten = \"127.0.0.1:0\"\nkeepalive = \"10 parsecs\"\nkeepaliv = \"10s\"\n";
     std::fs::write(folder.path().join("tidegate.toml"), text)?;
     for arguments in [&["config", "check"][..], &["serve"]] {
-        let output = gateway::run(folder.path(), arguments).await?;
+        let output = run(folder.path(), arguments).await?;
         let printed = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {printed}");
         for expected in ["tidegate.toml", "keepaliv", "keepalive", "10 parsecs", "3", "4"] {
@@ -35,7 +35,7 @@ async fn a_good_file_passes_and_is_shown_with_its_secrets_masked() -> Result<()>
 #[tokio::test(flavor = "multi_thread")]
 async fn the_schema_is_json_and_knows_every_section() -> Result<()> {
     let folder = TempDir::new()?;
-    let output = gateway::run(folder.path(), &["config", "schema"]).await?;
+    let output = run(folder.path(), &["config", "schema"]).await?;
     let schema: Value = serde_json::from_slice(&output.stdout)?;
     for section in ["server", "ledger", "providers", "models", "profiles"] {
         assert!(schema["properties"][section].is_object(), "{section} is missing in {schema}");
@@ -46,8 +46,8 @@ async fn the_schema_is_json_and_knows_every_section() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_flag_is_wrong_usage() -> Result<()> {
     let folder = TempDir::new()?;
-    assert_eq!(gateway::run(folder.path(), &["serve", "--no-such-flag"]).await?.status.code(), Some(2));
-    assert_eq!(gateway::run(folder.path(), &["--version"]).await?.status.code(), Some(0));
+    assert_eq!(run(folder.path(), &["serve", "--no-such-flag"]).await?.status.code(), Some(2));
+    assert_eq!(run(folder.path(), &["--version"]).await?.status.code(), Some(0));
     Ok(())
 }
 
@@ -92,7 +92,7 @@ async fn a_secret_comes_from_the_environment_and_a_missing_one_is_named() -> Res
     let text = "[providers.p]\nkind = \"openai\"\nbase_url = \"http://127.0.0.1:9/v1\"\napi_key = \"${NO_SUCH_SECRET}\"\n\
                 [models.m]\nroutes = [{ provider = \"p\" }]\n";
     std::fs::write(folder.path().join("tidegate.toml"), text)?;
-    let output = gateway::run(folder.path(), &["config", "check"]).await?;
+    let output = run(folder.path(), &["config", "check"]).await?;
     let printed = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(2), "{printed}");
     assert!(printed.lines().any(|line| line.contains("NO_SUCH_SECRET")), "{printed}");
@@ -102,7 +102,7 @@ async fn a_secret_comes_from_the_environment_and_a_missing_one_is_named() -> Res
 #[tokio::test(flavor = "multi_thread")]
 async fn the_mock_runs_as_a_command_of_its_own() -> Result<()> {
     let folder = TempDir::new()?;
-    let help = gateway::run(folder.path(), &["mock", "--help"]).await?;
+    let help = run(folder.path(), &["mock", "--help"]).await?;
     let text = String::from_utf8(help.stdout).context("text")?;
     assert!(help.status.success() && text.contains("9090"), "{text}");
     Ok(())

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 use tidegate_e2e::world::{PROVIDER_KEY, make_key};
-use tidegate_e2e::{Chat, World, gateway};
+use tidegate_e2e::{Chat, World, run};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_key_made_the_gateway_takes_it_and_refuses_everything_else() -> Result<()> {
@@ -90,7 +90,7 @@ async fn no_secret_is_printed_logged_stored_or_told() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_key_it_refuses_to_listen_beyond_loopback_and_says_what_to_do() -> Result<()> {
     let folder = TempDir::new()?;
-    let output = gateway::run(folder.path(), &["serve", "--listen", "0.0.0.0:0"]).await?;
+    let output = run(folder.path(), &["serve", "--listen", "0.0.0.0:0"]).await?;
     let printed = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(2), "{printed}");
     assert!(printed.contains("tidegate keys create"), "{printed}");

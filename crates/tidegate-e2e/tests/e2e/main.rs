@@ -14,6 +14,9 @@ mod keepalive;
 mod provider_http;
 mod relay;
 
+mod forward_proxy;
+mod upstream;
+
 mod disconnect;
 mod drain;
 mod receipt;
@@ -21,6 +24,8 @@ mod slow_client;
 
 mod ledger;
 mod operation;
+mod secrets;
+mod streams_command;
 
 mod proxy;
 mod sdk;

@@ -53,6 +53,7 @@ fn retry(retry: Retry) -> &'static str {
         Retry::SameOnceThenNext => "same target once, then the next",
         Retry::SameThenNext => "same target with backoff, then the next",
         Retry::NextTarget => "next target",
+        Retry::LargerContext => "only a route with `larger_context`",
         Retry::AfterPushback => "after `Retry-After` if the deadline allows, or the next target",
     }
 }

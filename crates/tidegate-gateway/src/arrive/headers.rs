@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tidegate_core::failure::Failure;
 use tidegate_core::limits::DeliveryMode;
-use tidegate_wire::names::header;
+use tidegate_wire::names::value;
+
+use super::deadline;
+use crate::header_name;
 
 /// Longest request id that is taken over.
 const MAX_ID: usize = 128;
@@ -25,6 +28,18 @@ pub struct Wishes {
     pub head_patience: Option<Duration>,
     /// How long the client waits for the next byte.
     pub read_patience: Option<Duration>,
+    /// The caller's deadline: the shortest of all that it, and the proxies before us, have set.
+    pub deadline: Option<Duration>,
+    /// How often the client's SDK has sent this request before.
+    pub retry_count: Option<u32>,
+    /// The answer is to be made in the background.
+    pub background: bool,
+    /// Where the background answer is posted.
+    pub notify_url: Option<String>,
+    /// The client agrees that an answer that broke off begins again.
+    pub allows_restart: bool,
+    /// Notices come as events.
+    pub notice_events: bool,
 }
 
 impl Wishes {
@@ -36,10 +51,18 @@ impl Wishes {
     pub fn of(headers: &HeaderMap) -> Result<Self, (Failure, &'static str)> {
         Ok(Self {
             client_request_id: request_id(headers),
-            traceparent: text(headers, header::TRACEPARENT).filter(|value| is_traceparent(value)).map(str::to_owned),
+            traceparent: text(headers, &header_name::TRACEPARENT).filter(|value| is_traceparent(value)).map(str::to_owned),
             delivery: delivery(headers)?,
-            head_patience: seconds(headers, header::STAINLESS_TIMEOUT),
-            read_patience: seconds(headers, header::STAINLESS_READ_TIMEOUT),
+            head_patience: seconds(headers, &header_name::STAINLESS_TIMEOUT),
+            read_patience: seconds(headers, &header_name::STAINLESS_READ_TIMEOUT),
+            deadline: deadline::of(headers)?,
+            retry_count: text(headers, &header_name::STAINLESS_RETRY_COUNT)
+                .and_then(|count| count.trim().parse().ok())
+                .filter(|count| *count > 0),
+            background: headers.get(&header_name::DELIVERY).is_some_and(|value| value == value::BACKGROUND) || prefers_async(headers),
+            notify_url: text(headers, &header_name::NOTIFY_URL).map(str::to_owned),
+            allows_restart: switch(headers, &header_name::RESTART, value::ALLOW, "X-Tidegate-Restart has to be allow")?,
+            notice_events: switch(headers, &header_name::NOTICES, value::EVENTS, "X-Tidegate-Notices has to be events")?,
         })
     }
 
@@ -63,35 +86,47 @@ impl Wishes {
     }
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name)?.to_str().ok()
 }
 
 /// The request's id as the client named it, where it is short and printable.
 #[must_use]
 pub fn request_id(headers: &HeaderMap) -> Option<String> {
-    let given = [header::CLIENT_REQUEST_ID, header::REQUEST_ID].into_iter().find_map(|name| text(headers, name))?;
+    let given = [&header_name::CLIENT_REQUEST_ID, &header_name::REQUEST_ID].into_iter().find_map(|name| text(headers, name))?;
     let is_printable = given.bytes().all(|byte| byte.is_ascii_graphic());
     (!given.is_empty() && given.len() <= MAX_ID && is_printable).then(|| given.to_owned())
 }
 
-fn seconds(headers: &HeaderMap, name: &str) -> Option<Duration> {
+fn seconds(headers: &HeaderMap, name: &HeaderName) -> Option<Duration> {
     let value: f64 = text(headers, name)?.trim().parse().ok()?;
     Duration::try_from_secs_f64(value).ok().filter(|length| !length.is_zero())
 }
 
 fn delivery(headers: &HeaderMap) -> Result<Option<DeliveryMode>, (Failure, &'static str)> {
-    let Some(value) = headers.get(header::DELIVERY) else { return Ok(None) };
+    let Some(value) = headers.get(&header_name::DELIVERY) else { return Ok(None) };
     match value.as_bytes() {
         b"stream" => Ok(Some(DeliveryMode::Stream)),
         b"coherent" => Ok(Some(DeliveryMode::Coherent)),
         b"buffered" => Ok(Some(DeliveryMode::Buffered)),
-        b"background" => Err((
-            Failure::InvalidRequest,
-            "X-Tidegate-Delivery: background is not available in this version; use stream, coherent or buffered",
-        )),
-        _ => Err((Failure::InvalidRequest, "X-Tidegate-Delivery has to be stream, coherent or buffered")),
+        b"background" => Ok(None),
+        _ => Err((Failure::InvalidRequest, "X-Tidegate-Delivery has to be stream, coherent, buffered or background")),
     }
+}
+
+/// A header that says one thing or is absent.
+fn switch(headers: &HeaderMap, name: &HeaderName, value: &str, remedy: &'static str) -> Result<bool, (Failure, &'static str)> {
+    match headers.get(name) {
+        None => Ok(false),
+        Some(given) if given.as_bytes().eq_ignore_ascii_case(value.as_bytes()) => Ok(true),
+        Some(_) => Err((Failure::InvalidRequest, remedy)),
+    }
+}
+
+/// `Prefer: respond-async`, alone or among other preferences (RFC 7240).
+fn prefers_async(headers: &HeaderMap) -> bool {
+    let preferences = headers.get_all(&header_name::PREFER).iter().filter_map(|value| value.to_str().ok());
+    preferences.flat_map(|value| value.split(',')).any(|preference| preference.trim().eq_ignore_ascii_case(value::RESPOND_ASYNC))
 }
 
 /// `00-<32 hex>-<16 hex>-<2 hex>`, ids not all zero; a later version may be longer.

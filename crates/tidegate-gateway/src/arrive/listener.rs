@@ -22,7 +22,10 @@ const INBOX: usize = 4096;
 /// How long accepting pauses when the process has no file left.
 const OUT_OF_FILES: Duration = Duration::from_millis(50);
 /// How often resting connections to providers are looked through.
-const SWEEP: Duration = Duration::from_secs(5);
+///
+/// It is the nearest timer of a worker's event loop. For one that lies nearer still, tokio wakes its own loop by a system call: so keep this
+/// below the limits that every stream has, such as the ledger's 2 s.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// The event loops, each on a thread of its own. Long streams make a bad hash of new connections, so they are not spread by chance:
 /// the worker with the fewest connections gets the next.

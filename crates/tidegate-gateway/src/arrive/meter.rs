@@ -123,7 +123,7 @@ impl Meter {
     }
 
     /// Whether the socket took everything that was handed over. Where not, the task of `cx` is woken once it has.
-    pub(super) fn is_flushed_or_wakes(&self, cx: &Context<'_>) -> bool {
+    pub fn is_flushed_or_wakes(&self, cx: &Context<'_>) -> bool {
         self.waits_for_at_most(0, cx)
     }
 
@@ -171,6 +171,12 @@ impl Meter {
         } else {
             *self.farewell() = Some(live);
         }
+    }
+
+    /// A stream has ended whose client took everything, and another goes on in the same answer: counts start at zero again.
+    pub fn settle_and_go_on(&self, live: Box<Live>) {
+        live.settle(self.taken(), Receipt::Taken);
+        self.begin();
     }
 
     /// A request is on its way through the gateway.

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
+use tidegate_core::breaker::State;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::StreamId;
+use tidegate_core::record::StreamRecord;
 use tidegate_wire::names::{path, value};
 use tidegate_wire::openai_chat;
 
@@ -15,6 +17,7 @@ use crate::deliver::answer::{AnswerBody, Response};
 use crate::deliver::refuse;
 use crate::drain::Stage;
 use crate::gateway::Gateway;
+use crate::route::standing::Snapshot;
 use crate::serve;
 
 /// Answers one request.
@@ -40,15 +43,34 @@ pub async fn answer(gateway: Arc<Gateway>, meter: Arc<Meter>, request: Request<I
 }
 
 fn ready(gateway: &Gateway) -> Response {
-    if gateway.drain.stage() == Stage::Serving {
-        json(StatusCode::OK, r#"{"status":"ready"}"#)
-    } else {
-        json(StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#)
-    }
+    let (status, word) = match gateway.drain.stage() {
+        Stage::Serving => (StatusCode::OK, "ready"),
+        Stage::Draining | Stage::Ending => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+    };
+    json(status, serde_json::json!({"status": word, "targets": resting_targets(gateway)}).to_string())
+}
+
+/// The targets that are not asked at the moment, and for how long. They do not make the gateway unready: others may answer.
+fn resting_targets(gateway: &Gateway) -> Vec<serde_json::Value> {
+    let targets = gateway.standings.snapshot(gateway.clock.now());
+    let resting = targets.iter().filter(|target| target.state != State::Closed);
+    let told = |target: &Snapshot| {
+        let rests_ms = target.rests_for.and_then(|rest| u64::try_from(rest.as_millis()).ok());
+        serde_json::json!({
+            "provider": *target.provider, "model": *target.model, "breaker": target.state.name(), "rests_ms": rests_ms,
+        })
+    };
+    resting.map(told).collect()
 }
 
 fn metrics(gateway: &Gateway) -> Response {
-    let text = gateway.metrics.encode(gateway.permits.running(), gateway.ledger.pending());
+    let now = tokio::time::Instant::now();
+    for provider in gateway.setup().providers.values() {
+        let serving = provider.keys.awake(now);
+        gateway.metrics.provider_keys(&provider.name, serving, provider.keys.count() - serving);
+    }
+    let text =
+        gateway.metrics.encode(gateway.permits.running(), gateway.ledger.pending(), &gateway.standings.snapshot(gateway.clock.now()));
     let mut response = Response::new(AnswerBody::plain(text));
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
@@ -77,9 +99,9 @@ async fn stream(gateway: &Gateway, request: &Request<Incoming>) -> Response {
     let unknown = || refuse::early(Failure::NotFound, Some("no stream of this id is recorded"), None);
     let Some(id) = request.uri().path().strip_prefix(path::STREAMS).and_then(StreamId::parse) else { return unknown() };
     match gateway.ledger.stream(id).await {
-        Ok(Some(record)) if caller.may_read(record.key_id.as_deref()) => match serde_json::to_string(&record) {
+        Ok(Some(record)) if caller.may_read(record.key_id.as_deref()) => match described(gateway, id, &record).await {
             Ok(text) => json(StatusCode::OK, text),
-            Err(_) => refuse::early(Failure::Internal, None, None),
+            Err(failure) => refuse::early(failure, None, None),
         },
         Ok(_) => unknown(),
         Err(error) => {
@@ -87,6 +109,26 @@ async fn stream(gateway: &Gateway, request: &Request<Incoming>) -> Response {
             refuse::early(Failure::LedgerUnavailable, None, None)
         }
     }
+}
+
+/// The record, and the answer of a stream that was made in the background.
+async fn described(gateway: &Gateway, id: StreamId, record: &StreamRecord) -> Result<String, Failure> {
+    let mut text = serde_json::to_string(record).map_err(|_| Failure::Internal)?;
+    if record.delivery != value::BACKGROUND || record.status.is_none() {
+        return Ok(text);
+    }
+    let result = gateway.background.result(id).await.map_err(|error| {
+        tracing::error!(%error, "a background answer cannot be read");
+        Failure::LedgerUnavailable
+    })?;
+    if let Some(result) = result.as_deref().and_then(|result| std::str::from_utf8(result).ok()) {
+        // A record is an object and a result is JSON, as the gateway wrote both.
+        text.pop();
+        text.push_str(",\"result\":");
+        text.push_str(result);
+        text.push('}');
+    }
+    Ok(text)
 }
 
 fn json(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response {

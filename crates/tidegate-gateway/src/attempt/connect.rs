@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
+use percent_encoding::percent_decode_str;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tidegate_config::Http2;
@@ -36,10 +37,12 @@ pub enum Destination {
         /// The provider.
         host: Endpoint,
     },
-    /// Through a proxy's tunnel, with TLS inside.
+    /// Through a proxy's tunnel.
     ThroughTunnel {
         /// The provider.
         host: Endpoint,
+        /// With TLS inside.
+        tls: bool,
     },
 }
 
@@ -52,25 +55,29 @@ pub struct Endpoint {
 }
 
 impl Destination {
-    /// Where connections for `base` go, given `proxy`.
+    /// Where connections for `base` go, given `proxy`. HTTP/2 by prior knowledge needs a tunnel: a proxy that reads requests reads HTTP/1.1.
     ///
     /// # Errors
     ///
     /// What is wrong with the address.
-    pub fn of(base: &Url, proxy: Option<&Url>) -> Result<Self, &'static str> {
+    pub fn of(base: &Url, proxy: Option<&Url>, http2: Http2) -> Result<Self, &'static str> {
         let host = Endpoint::of(base).ok_or("base_url: it names no host")?;
         let tls = base.scheme() == "https";
         Ok(match (proxy, tls) {
             (None, tls) => Self::Direct { host, tls },
-            (Some(_), false) => Self::ThroughPlainProxy { host },
-            (Some(_), true) => Self::ThroughTunnel { host },
+            (Some(_), false) if http2 != Http2::Always => Self::ThroughPlainProxy { host },
+            (Some(_), tls) => Self::ThroughTunnel { host, tls },
         })
     }
 
     fn host(&self) -> &Endpoint {
         match self {
-            Self::Direct { host, .. } | Self::ThroughPlainProxy { host } | Self::ThroughTunnel { host } => host,
+            Self::Direct { host, .. } | Self::ThroughPlainProxy { host } | Self::ThroughTunnel { host, .. } => host,
         }
+    }
+
+    fn has_tls(&self) -> bool {
+        matches!(self, Self::Direct { tls: true, .. } | Self::ThroughTunnel { tls: true, .. })
     }
 
     /// The provider's name as its `Host` header has it.
@@ -94,19 +101,32 @@ impl Endpoint {
 
     async fn open_tcp(&self) -> io::Result<TcpStream> {
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host((self.bare_name(), self.port)).await?.collect();
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for (n, address) in addresses.iter().enumerate() {
-            let is_last = n + 1 == addresses.len();
-            match open_address(*address, is_last).await {
-                Ok(tcp) => {
-                    tcp.set_nodelay(true)?;
-                    return Ok(tcp);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+        open_first(&addresses).await
     }
+}
+
+/// Opens a connection to the first of a name's `addresses` that takes one.
+///
+/// # Errors
+///
+/// What went wrong with the last of them.
+///
+/// # Cancel safety
+///
+/// Safe: dropping it closes what was opened.
+pub async fn open_first(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (n, address) in addresses.iter().enumerate() {
+        let is_last = n + 1 == addresses.len();
+        match open_address(*address, is_last).await {
+            Ok(tcp) => {
+                tcp.set_nodelay(true)?;
+                return Ok(tcp);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// The last address may take whatever time the caller has left.
@@ -136,10 +156,11 @@ pub async fn connect(
         None => destination.host(),
     };
     let mut tcp = first_hop.open_tcp().await?;
-    match destination {
-        Destination::Direct { tls: false, .. } | Destination::ThroughPlainProxy { .. } => return Ok(Io::Plain(tcp)),
-        Destination::Direct { tls: true, .. } => {}
-        Destination::ThroughTunnel { host } => open_tunnel(&mut tcp, host, proxy).await?,
+    if let Destination::ThroughTunnel { host, .. } = destination {
+        open_tunnel(&mut tcp, host, proxy).await?;
+    }
+    if !destination.has_tls() {
+        return Ok(Io::Plain(tcp));
     }
     let name = ServerName::try_from(destination.host().bare_name().to_owned()).map_err(io::Error::other)?;
     let session = tokio_rustls::TlsConnector::from(tls()?).connect(name, tcp).await?;
@@ -168,12 +189,15 @@ async fn open_tunnel(tcp: &mut TcpStream, host: &Endpoint, proxy: Option<&Url>) 
     }
 }
 
-/// The value for the proxy's `Proxy-Authorization`, where its address carries a name.
-fn basic_authorization(proxy: &Url) -> Option<String> {
-    if proxy.username().is_empty() {
+/// The value for the proxy's `Proxy-Authorization`, where its address carries a name or a password.
+#[must_use]
+pub fn basic_authorization(proxy: &Url) -> Option<String> {
+    if proxy.username().is_empty() && proxy.password().is_none() {
         return None;
     }
-    let pair = format!("{}:{}", proxy.username(), proxy.password().unwrap_or_default());
+    let mut pair: Vec<u8> = percent_decode_str(proxy.username()).collect();
+    pair.push(b':');
+    pair.extend(percent_decode_str(proxy.password().unwrap_or_default()));
     Some(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))
 }
 

@@ -4,10 +4,11 @@
 //! for minutes. So a connection that is full is left alone, and another is opened while the provider's `max_connections` allow it.
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -31,8 +32,15 @@ use crate::worker;
 /// Streams that one connection carries before another is opened, where the provider may have another: what is lost on one connection delays
 /// all of its streams.
 const STREAMS_WITH_EASE: usize = 100;
+/// Streams that it carries before the peer has said how many it allows. What is beyond would wait if it allows no more.
+const STREAMS_UNTIL_TOLD: usize = 1;
 /// How much of a request's body is given to a connection at once.
 const BODY_PIECE: usize = 16 * 1024;
+
+/// What a provider may send of one stream while its client takes nothing.
+const STREAM_WINDOW: u32 = 128 * 1024;
+/// Room for all of them: else clients that do not read would hold up the other streams of their connection.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 100;
 
 /// How often a connection is asked whether it still lives, and how long it may take to say so. Without, a connection that a router forgot would
 /// fail every request on it until TCP gives up, minutes later.
@@ -47,13 +55,14 @@ pub struct H2Connections {
     room: Arc<Notify>,
 }
 
-/// Does a connection's work; kept beside it because it knows the peer's settings.
+/// Does a connection's work.
 type Driver = http2::Connection<TokioIo<Io>, Sending, TokioExecutor>;
 
 #[derive(Debug)]
 struct Connection {
     sender: SendRequest<Sending>,
-    driver: Arc<Mutex<Driver>>,
+    /// It belongs to the task that drives it, whose end closes the sender; here it is only asked how many streams the peer allows.
+    driver: Weak<Mutex<Driver>>,
     load: Mutex<Load>,
     room: Arc<Notify>,
 }
@@ -68,6 +77,17 @@ struct Load {
 /// One stream's place on a connection.
 #[derive(Debug)]
 pub struct Place(Arc<Connection>);
+
+/// Why a request over HTTP/2 got no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum H2Error {
+    /// The provider has not begun with it, because the connection takes no more: another one may have it.
+    #[error("the connection took no more requests: {0}")]
+    NotTaken(String),
+    /// The connection or the stream broke.
+    #[error("the connection broke: {0}")]
+    Broken(String),
+}
 
 /// The body of an answer over HTTP/2. Dropping it resets its stream and nothing else.
 #[derive(Debug)]
@@ -96,7 +116,7 @@ impl H2Connections {
         place(&self.by_worker[worker::index()]).or_else(|| self.by_worker.iter().find_map(place))
     }
 
-    /// Waits until there may be room where there was none.
+    /// Is told when there may be room where there was none.
     pub fn room(&self) -> Notified<'_> {
         self.room.notified()
     }
@@ -112,22 +132,21 @@ impl H2Connections {
     /// Safe: dropping it closes the connection.
     pub async fn adopt(&self, io: Io, slot: Slot) -> io::Result<Place> {
         let mut builder = http2::Builder::new(TokioExecutor::new());
-        builder.timer(TokioTimer::new()).max_header_list_size(64 * 1024);
+        builder.timer(TokioTimer::new()).max_header_list_size(64 * 1024).initial_max_send_streams(STREAMS_UNTIL_TOLD);
+        builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
         builder.keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_WITHIN).keep_alive_while_idle(true);
         let (sender, driver) = builder.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
         let driver = Arc::new(Mutex::new(driver));
         // Not a task that a shutdown waits for: the connection lives as long as this provider, and its streams are counted by themselves.
-        tokio::spawn({
-            let driver = Arc::clone(&driver);
-            async move {
-                if let Err(error) = poll_fn(|cx| Pin::new(&mut *lock(&driver)).poll(cx)).await {
-                    tracing::debug!(%error, "an HTTP/2 connection to a provider ended");
-                }
-                drop(slot);
+        let known = Arc::downgrade(&driver);
+        tokio::spawn(async move {
+            if let Err(error) = poll_fn(|cx| Pin::new(&mut *lock(&driver)).poll(cx)).await {
+                tracing::debug!(%error, "an HTTP/2 connection to a provider ended");
             }
+            drop(slot);
         });
         let load = Load { streams: 1, idle_since: Instant::now() };
-        let connection = Arc::new(Connection { sender, driver, load: Mutex::new(load), room: Arc::clone(&self.room) });
+        let connection = Arc::new(Connection { sender, driver: known, load: Mutex::new(load), room: Arc::clone(&self.room) });
         self.mine().push(Arc::clone(&connection));
         self.room.notify_waiters();
         Ok(Place(connection))
@@ -158,7 +177,7 @@ impl Connection {
         if self.sender.is_closed() {
             return None;
         }
-        let most = most.min(lock(&self.driver).current_max_send_streams());
+        let most = most.min(lock(&*self.driver.upgrade()?).current_max_send_streams());
         let mut load = lock(&self.load);
         if load.streams >= most {
             return None;
@@ -174,23 +193,32 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// When the connection or the stream breaks.
+    /// [`H2Error`].
     ///
     /// # Cancel safety
     ///
     /// Safe: dropping it resets the stream.
-    pub async fn send(self, uri: &str, headers: &HeaderMap, body: Bytes, steps: &Arc<Steps>) -> io::Result<(AnswerHead, H2Body)> {
+    pub async fn send(self, uri: &str, headers: &HeaderMap, body: Bytes, steps: &Arc<Steps>) -> Result<(AnswerHead, H2Body), H2Error> {
         let body = Sending { rest: body, steps: Arc::clone(steps) };
-        let mut request = Request::post(uri).body(body).map_err(io::Error::other)?;
+        let mut request = Request::post(uri).body(body).map_err(|error| H2Error::Broken(error.to_string()))?;
         *request.headers_mut() = headers.clone();
         request.headers_mut().remove(http::header::HOST);
-        let mut sender = self.0.sender.clone();
-        sender.ready().await.map_err(io::Error::other)?;
-        let answer = sender.send_request(request).await.map_err(io::Error::other)?;
+        let answer = self.0.sender.clone().send_request(request).await?;
         steps.reach(Phase::Sent);
         let (parts, incoming) = answer.into_parts();
         let head = AnswerHead { status: parts.status.as_u16(), headers: parts.headers };
         Ok((head, H2Body { incoming, _place: self }))
+    }
+}
+
+impl From<hyper::Error> for H2Error {
+    /// RFC 9113, section 8.7: streams past the last one that a GOAWAY names, and those that are refused, have not been processed.
+    fn from(error: hyper::Error) -> Self {
+        let source = error.source();
+        let why = source.map_or_else(|| error.to_string(), ToString::to_string);
+        let refused = |error: &h2::Error| (error.is_go_away() && error.is_remote()) || error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        let is_not_taken = error.is_canceled() || error.is_closed() || source.and_then(|source| source.downcast_ref()).is_some_and(refused);
+        if is_not_taken { Self::NotTaken(why) } else { Self::Broken(why) }
     }
 }
 

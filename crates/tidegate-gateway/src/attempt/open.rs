@@ -7,30 +7,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::HeaderMap;
 use tidegate_config::Http2;
 use tidegate_core::exchange::Phase;
 use tidegate_core::failure::Failure;
 
+use super::call::Call;
 use super::h1::{self, AnswerHead, H1Body, H1Error};
-use super::h2::{H2Body, Place};
+use super::h2::{H2Body, H2Error, Place};
 use super::io::Io;
 use super::provider::{Provider, Slot, Way};
 use crate::tasks::Tasks;
 
 /// How long the rest of a body that nobody needs may take before its connection is closed instead of kept.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// What is asked of a provider.
-#[derive(Debug)]
-pub struct Call {
-    /// Path behind the provider's base address.
-    pub endpoint: &'static str,
-    /// Headers of this request, beside the provider's own.
-    pub headers: HeaderMap,
-    /// The JSON body.
-    pub body: Bytes,
-}
 
 /// The head of an answer, and its body to come.
 #[derive(Debug)]
@@ -90,7 +79,7 @@ impl Steps {
 
 /// Sends `call` to `provider` and waits for the head of the answer. It knows no limit: whoever polls it has the clock.
 ///
-/// A resting connection that the provider closed at the very moment of its use is replaced by a fresh one, once: the provider cannot have
+/// A connection of the pool that the provider closes at the very moment of its use is replaced by a fresh one, once: the provider cannot have
 /// begun to answer, and the race is the pool's business, not the caller's.
 ///
 /// # Errors
@@ -101,19 +90,30 @@ impl Steps {
 ///
 /// Safe: dropping it closes the connection, which cancels the request.
 pub async fn open(provider: Arc<Provider>, call: Arc<Call>, steps: Arc<Steps>) -> Result<Answer, OpenError> {
-    let way = provider.way().await.ok_or_else(|| OpenError::new(Failure::Internal, "the provider's connections are closed"))?;
+    let way = provider.way().await.ok_or_else(OpenError::closed)?;
     steps.reach(Phase::Connecting);
     let (head, wire) = match way {
-        Way::Shared(place) => over_h2(&provider, place, &call, &steps).await?,
-        Way::Own(slot) => over_any(&provider, slot, &call, &steps).await?,
+        Way::Shared(place) => over_shared_or_own(&provider, place, &call, &steps).await?,
+        Way::Own(slot) => over_own(&provider, slot, &call, &steps).await?,
     };
-    if (200..300).contains(&head.status) {
-        provider.accepted_credentials();
+    if provider.is_the_proxys(head.status) {
+        return Err(OpenError::new(Failure::ConnectFailed, "the proxy refused the request with status 407"));
+    }
+    if let Some(key) = call.key.filter(|_| (200..300).contains(&head.status)) {
+        provider.keys.accepted(key);
     }
     Ok(Answer { head, body: Body { wire, provider } })
 }
 
-async fn over_any(provider: &Provider, slot: Slot, call: &Call, steps: &Arc<Steps>) -> Result<(AnswerHead, Wire), OpenError> {
+async fn over_shared_or_own(provider: &Provider, place: Place, call: &Call, steps: &Arc<Steps>) -> Result<(AnswerHead, Wire), OpenError> {
+    match over_h2(provider, place, call, steps).await {
+        Err(H2Error::NotTaken(why)) => tracing::debug!(provider = %provider.name, why, "a connection took no more requests"),
+        result => return result.map_err(|error| OpenError::new(Failure::ConnectFailed, &error)),
+    }
+    over_own(provider, provider.slot().await.ok_or_else(OpenError::closed)?, call, steps).await
+}
+
+async fn over_own(provider: &Provider, slot: Slot, call: &Call, steps: &Arc<Steps>) -> Result<(AnswerHead, Wire), OpenError> {
     if let Some(io) = provider.take_resting() {
         match over_h1(provider, io, call, steps).await {
             Err(H1Error::ClosedBeforeAnswer) => {
@@ -125,7 +125,7 @@ async fn over_any(provider: &Provider, slot: Slot, call: &Call, steps: &Arc<Step
     let io = provider.connect().await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
     if io.negotiated_http2() || provider.http2_policy() == Http2::Always {
         let place = provider.http2.adopt(io, slot).await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
-        return over_h2(provider, place, call, steps).await;
+        return over_h2(provider, place, call, steps).await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error));
     }
     on_own(over_h1(provider, io, call, steps).await, slot)
 }
@@ -156,12 +156,11 @@ async fn over_h1(provider: &Provider, mut io: Io, call: &Call, steps: &Steps) ->
     Ok((head, if is_whole { body } else { body.closing() }))
 }
 
-async fn over_h2(provider: &Provider, place: Place, call: &Call, steps: &Arc<Steps>) -> Result<(AnswerHead, Wire), OpenError> {
+async fn over_h2(provider: &Provider, place: Place, call: &Call, steps: &Arc<Steps>) -> Result<(AnswerHead, Wire), H2Error> {
     steps.reach(Phase::Connected);
     let mut headers = provider.headers().clone();
     headers.extend(call.headers.clone());
-    let sent = place.send(&provider.uri(call.endpoint), &headers, call.body.clone(), steps).await;
-    let (head, body) = sent.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
+    let (head, body) = place.send(&provider.uri(call.endpoint), &headers, call.body.clone(), steps).await?;
     Ok((head, Wire::H2(body)))
 }
 
@@ -185,6 +184,10 @@ fn request_head(provider: &Provider, call: &Call) -> Bytes {
 impl OpenError {
     fn new(failure: Failure, detail: &(impl ToString + ?Sized)) -> Self {
         Self { failure, detail: detail.to_string() }
+    }
+
+    fn closed() -> Self {
+        Self::new(Failure::Internal, "the provider's connections are closed")
     }
 
     fn from_h1(error: &H1Error) -> Self {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
@@ -12,11 +13,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use url::Url;
 
-use super::alarm::Alarm;
 use super::connect::{self, Destination};
 use super::h2::{H2Connections, Place};
 use super::io::Io;
+use super::keys::Keys;
 use crate::worker;
+
+/// Shortest part of a key or a header's value that is a secret and no common word.
+const SHORTEST_SECRET: usize = 8;
+
+/// How often a request that waits for room looks by itself: that a provider allows more streams is told to the HTTP/2 library alone.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A provider and its connections. Each worker keeps the connections that it opened, so that a stream's two sockets always belong to one
 /// event loop and no packet wakes another core.
@@ -27,14 +34,14 @@ pub struct Provider {
     settings: Settings,
     base: Url,
     destination: Destination,
-    /// Headers of every request: host, authorization and the operator's own.
+    /// Headers of every request: host, authorization at a plain-text proxy, and the operator's own.
     headers: HeaderMap,
     slots: Arc<Semaphore>,
     resting: Box<[Mutex<Vec<Resting>>]>,
     pub(super) http2: H2Connections,
     tls: OnceLock<Result<Arc<rustls::ClientConfig>, String>>,
-    /// The provider refuses our key.
-    refuses_credentials: Alarm,
+    /// The keys that the gateway has for it.
+    pub keys: Keys,
 }
 
 #[derive(Debug)]
@@ -82,7 +89,7 @@ impl Provider {
     /// See [`all`].
     fn new(settings: &Settings) -> Result<Self, BadProvider> {
         let bad = |reason: &str| BadProvider { name: settings.name.clone(), reason: reason.to_owned() };
-        let destination = Destination::of(&settings.base_url, settings.proxy.as_ref()).map_err(bad)?;
+        let destination = Destination::of(&settings.base_url, settings.proxy.as_ref(), settings.http2).map_err(bad)?;
         if let Some(file) = &settings.ca_file {
             std::fs::metadata(file).map_err(|error| bad(&format!("ca_file: {error}")))?;
         }
@@ -96,7 +103,7 @@ impl Provider {
             resting: (0..worker::MAX_WORKERS).map(|_| Mutex::default()).collect(),
             http2: H2Connections::default(),
             tls: OnceLock::new(),
-            refuses_credentials: Alarm::default(),
+            keys: keys(settings).map_err(bad)?,
             settings: settings.clone(),
         })
     }
@@ -105,9 +112,9 @@ impl Provider {
     fn is_same(&self, other: &Settings) -> bool {
         let fixed = |settings: &Settings| (settings.base_url.clone(), settings.proxy.clone(), settings.ca_file.clone(), settings.http2);
         let bounds = |settings: &Settings| (settings.max_connections, settings.idle_connections, settings.connection_max_idle);
-        let secret = |settings: &Settings| settings.api_key.as_ref().map(|key| key.expose_secret().to_owned());
+        let secrets = |settings: &Settings| settings.api_keys.iter().map(|key| key.expose_secret().to_owned()).collect::<Vec<_>>();
         let ours = &self.settings;
-        fixed(ours) == fixed(other) && bounds(ours) == bounds(other) && secret(ours) == secret(other) && ours.headers == other.headers
+        fixed(ours) == fixed(other) && bounds(ours) == bounds(other) && secrets(ours) == secrets(other) && ours.headers == other.headers
     }
 
     /// Headers that every request to it carries.
@@ -124,6 +131,12 @@ impl Provider {
             Destination::ThroughPlainProxy { .. } => format!("http://{}{path}{endpoint}", self.destination.authority()),
             _ => format!("{path}{endpoint}"),
         }
+    }
+
+    /// Whether an answer with this status is not the provider's: 407 is what a proxy says that reads the requests.
+    #[must_use]
+    pub fn is_the_proxys(&self, status: u16) -> bool {
+        status == 407 && matches!(self.destination, Destination::ThroughPlainProxy { .. })
     }
 
     /// The whole address of `endpoint`, for HTTP/2.
@@ -159,8 +172,18 @@ impl Provider {
             tokio::select! {
                 slot = &mut slot => return slot.ok().map(Way::Own),
                 () = room => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
         }
+    }
+
+    /// Waits for the right to one connection. The caller bounds the wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropping it leaves the queue.
+    pub async fn slot(&self) -> Option<Slot> {
+        Arc::clone(&self.slots).acquire_owned().await.ok()
     }
 
     /// In the order of what delays the fewest: a connection with room, another connection, a connection with many streams.
@@ -222,32 +245,46 @@ impl Provider {
         made.clone().map_err(io::Error::other)
     }
 
-    /// Notes that the provider refused our key. True where the operator has to be told: see [`Alarm::raise`].
-    pub fn refused_credentials(&self) -> bool {
-        self.refuses_credentials.raise(Instant::now())
+    /// What the provider said of an error, with stars for the secrets that it repeats: an error often holds the key that was refused.
+    #[must_use]
+    pub fn masked(&self, said: &[u8]) -> String {
+        let keys = self.settings.api_keys.iter().map(ExposeSecret::expose_secret);
+        let values = self.settings.headers.iter().flat_map(|(_, value)| value.split_ascii_whitespace());
+        let secrets = keys.chain(values).filter(|secret| secret.len() >= SHORTEST_SECRET);
+        secrets.fold(String::from_utf8_lossy(said).into_owned(), |said, secret| said.replace(secret, "***"))
     }
+}
 
-    /// Notes that the provider accepted our key.
-    pub fn accepted_credentials(&self) {
-        self.refuses_credentials.clear();
+/// The keys as `Authorization` carries them. An operator's own header of that name replaces them.
+fn keys(settings: &Settings) -> Result<Keys, &'static str> {
+    if settings.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(http::header::AUTHORIZATION.as_str())) {
+        return Ok(Keys::default());
     }
+    let authorization = |key: &secrecy::SecretString| {
+        secret(&format!("Bearer {}", key.expose_secret())).ok_or("api_key: it holds a character that no header may carry")
+    };
+    settings.api_keys.iter().map(authorization).collect::<Result<Vec<_>, _>>().map(Keys::new)
 }
 
 fn fixed_headers(settings: &Settings, destination: &Destination) -> Result<HeaderMap, &'static str> {
     let mut headers = HeaderMap::new();
     let host = HeaderValue::from_str(&destination.authority()).map_err(|_| "base_url: its host cannot be a header")?;
     headers.insert(http::header::HOST, host);
-    if let Some(key) = &settings.api_key {
-        let value = format!("Bearer {}", key.expose_secret());
-        let mut value = HeaderValue::from_str(&value).map_err(|_| "api_key: it holds a character that no header may carry")?;
-        value.set_sensitive(true);
-        headers.insert(http::header::AUTHORIZATION, value);
+    if let (Destination::ThroughPlainProxy { .. }, Some(proxy)) = (destination, &settings.proxy)
+        && let Some(value) = connect::basic_authorization(proxy)
+    {
+        headers.insert(http::header::PROXY_AUTHORIZATION, secret(&value).ok_or("proxy: its credentials cannot be a header")?);
     }
     for (name, value) in &settings.headers {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "headers: a name is not valid")?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| "headers: a value is not valid")?;
-        value.set_sensitive(true);
-        headers.insert(name, value);
+        headers.insert(name, secret(value).ok_or("headers: a value is not valid")?);
     }
     Ok(headers)
+}
+
+/// A value that does not print itself; `None` where it holds a character that no header may carry.
+fn secret(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }

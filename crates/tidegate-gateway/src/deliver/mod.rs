@@ -1,5 +1,6 @@
 //! Delivered: pieces to the client, at the client's pace.
 
 pub mod answer;
+pub mod background;
 pub mod open;
 pub mod refuse;

@@ -14,6 +14,7 @@ use super::answer::{AnswerBody, Response, StreamBody};
 use super::refuse;
 use crate::arrive::meter::Meter;
 use crate::gateway::Gateway;
+use crate::header_name;
 use crate::relay::held::Piece;
 use crate::relay::pump::{Pump, Step};
 
@@ -74,15 +75,17 @@ impl Drop for Opening {
 fn whole(pump: Pump, piece: Piece, meter: Arc<Meter>) -> Response {
     let mut headers = identity_headers(&pump);
     headers.insert(http_header::CONTENT_TYPE, HeaderValue::from_static(value::JSON));
+    let status = pump.status();
     let (live, _) = pump.into_parts();
     let mut response = Response::new(AnswerBody::last_of(live, meter, piece));
+    *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
 fn failed(pump: Pump, meter: Arc<Meter>) -> Response {
     let failure = pump.live().exchange.ending().and_then(|ending| ending.failure).unwrap_or(Failure::Internal);
-    let retry_after = refuse::wait_for(failure, pump.detail().retry_after);
+    let retry_after = refuse::wait_for(failure, pump.pushback());
     let bytes: Bytes = refuse::body_of(&pump, failure);
     let headers = identity_headers(&pump);
     let (live, _) = pump.into_parts();
@@ -105,24 +108,23 @@ fn stream_headers(pump: &Pump) -> HeaderMap {
 fn identity_headers(pump: &Pump) -> HeaderMap {
     let identity = &pump.live().identity;
     let tally = pump.live().exchange.tally();
-    let mut headers = HeaderMap::with_capacity(16);
+    let mut headers = HeaderMap::with_capacity(12);
     if let Some(theirs) = pump.provider_headers() {
         for (name, value) in theirs.iter().filter(|(name, _)| is_clients_business(name)) {
             headers.append(name, value.clone());
         }
     }
-    let mut set = |name: &'static str, text: &str| {
-        if let Ok(value) = HeaderValue::from_str(text) {
+    let mut set = |name: &HeaderName, text: String| {
+        if let Ok(value) = HeaderValue::try_from(text) {
             headers.insert(name, value);
         }
     };
-    let request_id = identity.client_request_id.clone().unwrap_or_else(|| identity.request_id.to_string());
-    set(header::REQUEST_ID, &request_id);
-    set(header::STREAM_ID, &identity.id.to_string());
-    set(header::ATTEMPTS, &tally.attempts.len().to_string());
-    if let Some(attempt) = tally.attempts.last() {
-        set(header::PROVIDER, &attempt.target.provider);
-        set(header::MODEL, &attempt.target.model);
+    set(&header_name::REQUEST_ID, identity.client_request_id.clone().unwrap_or_else(|| identity.request_id.to_string()));
+    set(&header_name::STREAM_ID, identity.id.to_string());
+    set(&header_name::ATTEMPTS, tally.asked().count().to_string());
+    if let Some(attempt) = tally.asked().next_back() {
+        set(&header_name::PROVIDER, attempt.target.provider.to_string());
+        set(&header_name::MODEL, attempt.target.model.to_string());
     }
     headers
 }

@@ -95,7 +95,7 @@ fn with_context(pump: &Pump, failure: Failure, partial: bool, write: impl FnOnce
     let stream_id = pump.live().identity.id.to_string();
     let tally = pump.live().exchange.tally();
     let attempts: Vec<AttemptSummary<'_>> = (1..)
-        .zip(&tally.attempts)
+        .zip(tally.asked())
         .map(|(n, attempt)| {
             let failure = attempt.fate.as_ref().and_then(|fate| fate.failure);
             AttemptSummary { n, provider: &attempt.target.provider, code: failure.map(Failure::code) }
@@ -106,7 +106,7 @@ fn with_context(pump: &Pump, failure: Failure, partial: bool, write: impl FnOnce
     write(&ErrorContext {
         stream_id: Some(&stream_id),
         partial,
-        retry_after: wait_for(failure, detail.retry_after),
+        retry_after: wait_for(failure, pump.pushback()),
         attempts: &attempts,
         message: theirs.and_then(|theirs| theirs.message.as_deref()),
         param: theirs.and_then(|theirs| theirs.param.as_deref()),

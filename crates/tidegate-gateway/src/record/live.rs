@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tidegate_core::Moment;
 use tidegate_core::delivery::Ending;
-use tidegate_core::event::EventCounts;
 use tidegate_core::exchange::Exchange;
 use tidegate_core::failure::{Blame, Failure};
 use tidegate_core::id::{RequestId, StreamId};
@@ -13,8 +12,11 @@ use tidegate_core::limits::DeliveryMode;
 use tidegate_core::record::{AttemptOutcome, AttemptRecord, Decision, Delivered, DisconnectSource, Status, StreamRecord};
 use tidegate_core::tally::AttemptTally;
 use tidegate_ledger::Entry;
+use tidegate_ledger::spend::PriceTable;
+use tidegate_wire::names::value;
 
 use super::hint;
+use super::spend::{Settlement, Uncounted};
 use crate::admit::Caller;
 use crate::admit::permit::Permit;
 use crate::gateway::Gateway;
@@ -42,6 +44,16 @@ pub struct Identity {
     pub created_unix_millis: u64,
     /// The time that the stream was given.
     pub deadline: Duration,
+    /// Nobody waits for it: the answer is kept for whoever fetches it.
+    pub in_background: bool,
+    /// How often the client's SDK sent the same request before.
+    pub client_retry_count: Option<u32>,
+    /// Whom it might ask, where there was a choice.
+    pub plan: Vec<String>,
+    /// The stream that it goes on from.
+    pub restarted_from: Option<StreamId>,
+    /// The stream that goes on from it.
+    pub restarted_as: Option<StreamId>,
 }
 
 /// Whether the client's socket took the last bytes of a stream that has ended.
@@ -53,6 +65,17 @@ pub enum Receipt {
     Lost,
     /// It was given up before, because the client took nothing for too long.
     GivenUp,
+}
+
+/// What a stream holds for as long as it runs.
+#[derive(Debug)]
+pub struct Held {
+    /// Its place in the ledger, with a durable open row.
+    pub entry: Entry,
+    /// The right to run.
+    pub permit: Arc<Permit>,
+    /// What models cost, by the settings that it began with.
+    pub prices: Arc<PriceTable>,
 }
 
 /// A running stream's decisions, its place in the ledger and its permit, in one value: whichever way it is dropped, the record is written
@@ -67,17 +90,28 @@ pub struct Live {
     pub delivered: Delivered,
     /// When the client left, where its record is written later.
     pub left_at: Option<Moment>,
+    /// Attempts whose usage nobody told.
+    pub uncounted: Vec<Uncounted>,
     gateway: Arc<Gateway>,
     entry: Option<Entry>,
-    _permit: Permit,
+    permit: Arc<Permit>,
+    prices: Arc<PriceTable>,
 }
 
 impl Live {
     /// A stream whose open row is durable.
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, identity: Identity, exchange: Exchange, entry: Entry, permit: Permit) -> Self {
+    pub fn new(gateway: Arc<Gateway>, identity: Identity, exchange: Exchange, held: Held) -> Self {
         gateway.metrics.stream_opened();
-        Self { exchange, identity, delivered: Delivered::default(), left_at: None, gateway, entry: Some(entry), _permit: permit }
+        let Held { entry, permit, prices } = held;
+        let (delivered, left_at, uncounted) = (Delivered::default(), None, Vec::new());
+        Self { exchange, identity, delivered, left_at, uncounted, gateway, entry: Some(entry), permit, prices }
+    }
+
+    /// The stream's permit, for another that goes on in its place.
+    #[must_use]
+    pub fn permit(&self) -> Arc<Permit> {
+        Arc::clone(&self.permit)
     }
 
     /// Hands the record over. Neither waits nor fails.
@@ -100,9 +134,8 @@ impl Live {
         self.abandon(Failure::ClientGone, now);
         let Some(ending) = self.exchange.ending() else { return };
         let record = self.record(ending, delivered, receipt, now);
-        self.gateway.metrics.stream_ended(&record);
-        log_ending(&record);
-        entry.settle(record);
+        let settlement = Settlement { record, entry, prices: Arc::clone(&self.prices), gateway: Arc::clone(&self.gateway) };
+        settlement.settle(std::mem::take(&mut self.uncounted));
     }
 
     fn record(&self, ending: Ending, delivered: Delivered, receipt: Receipt, now: Moment) -> StreamRecord {
@@ -110,7 +143,7 @@ impl Live {
         let (status, failure) = told(ending, receipt, delivered);
         let cut = failure.map(|failure| self.disconnect(failure, now));
         let after = |moment: Option<Moment>| moment.map(|moment| moment.millis_since(tally.arrived));
-        let last = tally.attempts.last();
+        let last = tally.asked().next_back();
         StreamRecord {
             status: Some(status),
             code: failure.map(|failure| failure.code().to_owned()),
@@ -127,7 +160,6 @@ impl Live {
             max_gap_ms: tally.max_gap.map(|gap| u64::try_from(gap.as_millis()).unwrap_or(u64::MAX)),
             events: tally.events,
             delivered,
-            usage: last.map(|attempt| attempt.usage.unwrap_or_default()),
             attempts: (1..).zip(&tally.attempts).map(|(n, attempt)| attempt_record(n, attempt, tally.arrived, now)).collect(),
             ..self.identity.opening()
         }
@@ -184,41 +216,22 @@ impl Identity {
     #[must_use]
     pub fn opening(&self) -> StreamRecord {
         StreamRecord {
-            id: self.id.to_string(),
             parent_request_id: self.request_id.to_string(),
             client_request_id: self.client_request_id.clone(),
-            session_id: None,
-            task_id: None,
             trace_id: self.trace_id.clone(),
-            status: None,
-            code: None,
-            partial: false,
-            disconnect_source: None,
-            disconnect_hint: None,
             endpoint_family: self.endpoint_family.to_owned(),
-            delivery: self.delivery.name().to_owned(),
+            delivery: if self.in_background { value::BACKGROUND } else { self.delivery.name() }.to_owned(),
             requested_model: self.requested_model.clone(),
-            selected_model: None,
-            provider: None,
             key_id: self.caller.key_id(),
             team: self.caller.team(),
             environment: self.caller.environment(),
             created_at: timestamp(self.created_unix_millis),
             deadline_ms: u64::try_from(self.deadline.as_millis()).ok(),
-            time_to_head_ms: None,
-            time_to_first_event_ms: None,
-            time_to_first_output_ms: None,
-            time_to_last_output_ms: None,
-            completed_ms: None,
-            max_gap_ms: None,
-            events: EventCounts::default(),
-            delivered: Delivered::default(),
-            usage: None,
-            cost_usd: None,
-            attempts: Vec::new(),
-            restarted_from: None,
-            restarted_as: None,
-            resumes: 0,
+            restarted_from: self.restarted_from.map(|id| id.to_string()),
+            restarted_as: self.restarted_as.map(|id| id.to_string()),
+            client_retry_count: self.client_retry_count,
+            plan: self.plan.clone(),
+            ..StreamRecord::blank(self.id.to_string())
         }
     }
 }
@@ -241,7 +254,7 @@ fn attempt_record(n: u32, attempt: &AttemptTally, arrived: Moment, now: Moment) 
         ended_ms: Some(after(attempt.ended.unwrap_or(now))),
         decision: fate.map_or(Decision::Fail, |fate| fate.decision),
         decision_reason: fate.map_or_else(String::new, |fate| fate.reason.clone()),
-        usage: Some(attempt.usage.unwrap_or_default()),
+        usage: attempt.skipped.is_none().then(|| attempt.usage.unwrap_or_default()),
         cost_usd: None,
     }
 }
@@ -254,7 +267,7 @@ fn timestamp(unix_millis: u64) -> String {
 
 /// One line for each stream that failed. Those that completed or whose client left are in the ledger and the metrics, and in the log at
 /// `debug`: a proxy that restarts takes thousands of clients with it at once.
-fn log_ending(record: &StreamRecord) {
+pub(super) fn log_ending(record: &StreamRecord) {
     let status = record.status.map_or("", Status::name);
     let code = record.code.as_deref().unwrap_or_default();
     let provider = record.provider.as_deref().unwrap_or_default();

@@ -9,8 +9,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use tidegate_core::breaker::State;
 use tidegate_core::failure::Failure;
 use tidegate_core::record::{Status, StreamRecord};
+
+use crate::route::standing::Snapshot;
 
 /// Buckets for waits in seconds: fine below a second, where a user feels it, coarse up to the longest profile.
 const SECONDS: [f64; 16] = [0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 20.0, 45.0, 90.0, 300.0];
@@ -31,6 +34,10 @@ pub struct Metrics {
     delivered_bytes: Counter,
     output_events: Counter,
     opened: Counter,
+    retries_refused: Counter,
+    breakers: Family<TargetLabels, Gauge>,
+    outstanding: Family<TargetLabels, Gauge>,
+    keys: Family<KeyLabels, Gauge>,
     open: Gauge,
     ledger_pending: Gauge,
 }
@@ -56,6 +63,8 @@ labels! { StreamLabels { endpoint as "endpoint": String, status as "status": &'s
 labels! { AttemptLabels { provider as "provider": String, outcome as "outcome": &'static str, code as "code": String } }
 labels! { CodeLabel { code as "code": &'static str } }
 labels! { EventLabel { kind as "type": &'static str } }
+labels! { TargetLabels { provider as "provider": String, model as "model": String } }
+labels! { KeyLabels { provider as "provider": String, state as "state": &'static str } }
 labels! { TokenLabels { provider as "provider": String, kind as "type": &'static str } }
 
 impl Default for Metrics {
@@ -75,6 +84,10 @@ impl Default for Metrics {
             delivered_bytes: Counter::default(),
             output_events: Counter::default(),
             opened: Counter::default(),
+            retries_refused: Counter::default(),
+            breakers: Family::default(),
+            outstanding: Family::default(),
+            keys: Family::default(),
             open: Gauge::default(),
             ledger_pending: Gauge::default(),
         };
@@ -91,6 +104,18 @@ impl Metrics {
         registry.register("tidegate_streams_opened", "Streams that began", self.opened.clone());
         registry.register("tidegate_open_streams", "Streams that run now", self.open.clone());
         registry.register("tidegate_attempts", "Provider requests that ended, by outcome and code", self.attempts.clone());
+        registry.register("tidegate_retries_refused", "Repetitions that the retry budget had no room for", self.retries_refused.clone());
+        registry.register(
+            "tidegate_breaker_state",
+            "What a target's breaker does: 0 closed, 1 half open, 2 open, 3 cooling down",
+            self.breakers.clone(),
+        );
+        registry.register("tidegate_target_outstanding", "Attempts under way at a target", self.outstanding.clone());
+        registry.register(
+            "tidegate_provider_keys",
+            "The gateway's keys for a provider: those that serve, and refused ones that rest",
+            self.keys.clone(),
+        );
         registry.register("tidegate_refusals", "Requests refused before they became a stream", self.refusals.clone());
         registry.register("tidegate_events", "Provider events by type, and keepalives sent", self.events.clone());
         registry.register("tidegate_delivered_output_events", "Output events that clients' sockets took", self.output_events.clone());
@@ -126,6 +151,11 @@ impl Metrics {
     /// A request was refused before it became a stream.
     pub fn refused(&self, failure: Failure) {
         self.refusals.get_or_create(&CodeLabel { code: failure.code() }).inc();
+    }
+
+    /// A repetition was not made because the retry budget is used up.
+    pub fn retry_refused(&self) {
+        self.retries_refused.inc();
     }
 
     /// A stream ended with this record.
@@ -164,9 +194,28 @@ impl Metrics {
         observe(&self.duration, record.completed_ms);
     }
 
+    /// How many of a provider's keys serve, and how many rest because the provider refused them.
+    pub fn provider_keys(&self, provider: &str, serving: usize, resting: usize) {
+        for (state, count) in [("serving", serving), ("resting", resting)] {
+            let labels = KeyLabels { provider: provider.to_owned(), state };
+            self.keys.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
     /// All metrics as OpenMetrics text.
     #[must_use]
-    pub fn encode(&self, open_streams: usize, ledger_pending: usize) -> String {
+    pub fn encode(&self, open_streams: usize, ledger_pending: usize, targets: &[Snapshot]) -> String {
+        for target in targets {
+            let labels = TargetLabels { provider: target.provider.to_string(), model: target.model.to_string() };
+            let state = match target.state {
+                State::Closed => 0,
+                State::HalfOpen => 1,
+                State::Open => 2,
+                State::CoolingDown => 3,
+            };
+            self.breakers.get_or_create(&labels).set(state);
+            self.outstanding.get_or_create(&labels).set(target.outstanding.into());
+        }
         self.open.set(i64::try_from(open_streams).unwrap_or(i64::MAX));
         self.ledger_pending.set(i64::try_from(ledger_pending).unwrap_or(i64::MAX));
         let mut text = String::new();

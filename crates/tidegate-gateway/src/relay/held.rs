@@ -41,6 +41,13 @@ impl Pieces {
         self.whole.push_back(Piece { bytes, output_events });
     }
 
+    /// Adds something that the gateway says beside the answer, if there is anything.
+    pub fn extend(&mut self, bytes: Option<Bytes>) {
+        if let Some(bytes) = bytes {
+            self.push(bytes, 0);
+        }
+    }
+
     /// Adds everything that waits in `other`, which is empty afterwards.
     pub fn append(&mut self, other: &mut Self) {
         self.close_run();

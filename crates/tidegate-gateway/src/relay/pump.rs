@@ -12,27 +12,35 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, StatusCode};
 use tidegate_config::OnMalformed;
 use tidegate_core::Moment;
 use tidegate_core::event::{EventFacts, EventKind};
-use tidegate_core::exchange::{AfterFailure, BodyEnd, Due, Verdict};
+use tidegate_core::exchange::{BodyEnd, Due, Verdict};
 use tidegate_core::failure::Failure;
 use tidegate_core::limits::DeliveryMode;
-use tidegate_wire::names::header;
 use tidegate_wire::openai_chat::{self, Assembler, ProviderError};
 use tidegate_wire::sse::{KEEPALIVE, RawEvent};
 use tokio::time::Sleep;
 
+use super::attempts::Recorder;
 use super::drainage::Rest;
 use super::held::{Piece, Pieces};
+use super::prospects::Prospects;
 use super::reading::{self, Expectation, Reading};
 use crate::arrive::meter::Meter;
-use crate::attempt::open::{self, Answer, Body, Call, OpenError, Steps};
+use crate::attempt::keys::KeyIndex;
+use crate::attempt::open::{Answer, Body, OpenError, Steps};
 use crate::attempt::provider::Provider;
 use crate::attempt::pushback::pushback;
+use crate::deliver::background::Job;
 use crate::gateway::Gateway;
+use crate::header_name;
 use crate::record::live::Live;
+use crate::record::spend::{Shown, Uncounted};
+use crate::route::standing::Ticket;
+use crate::serve::Begun;
+use crate::tasks::Tasks;
 
 /// Most that is held back before the first output of a streamed answer: roles and pings are small.
 const MAX_HELD_LIFECYCLE: usize = 256 * 1024;
@@ -53,11 +61,9 @@ pub enum Step {
 /// What an attempt needs beyond its target.
 #[derive(Debug)]
 pub struct Errand {
-    /// The provider of each target's name.
-    pub provider: Arc<Provider>,
-    /// What it is asked.
-    pub call: Arc<Call>,
-    /// How its answer is read.
+    /// Whom may be asked, and what. `None` once nobody may.
+    pub prospects: Option<Box<Prospects>>,
+    /// How an answer is read.
     pub expectation: Expectation,
     /// What becomes of an event that cannot be read.
     pub on_malformed: OnMalformed,
@@ -75,38 +81,61 @@ pub struct Detail {
 /// One stream between its provider and its client. Dropping it cancels the provider's request and settles the record.
 #[derive(Debug)]
 pub struct Pump {
-    live: Box<Live>,
-    gateway: Arc<Gateway>,
-    meter: Arc<Meter>,
-    mode: DeliveryMode,
-    errand: Errand,
-    source: Source,
-    held: Pieces,
-    ready: Pieces,
-    assembler: Option<Box<Assembler>>,
-    detail: Box<Detail>,
-    provider_headers: Option<Box<HeaderMap>>,
+    pub(super) live: Box<Live>,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) mode: DeliveryMode,
+    pub(super) errand: Errand,
+    pub(super) source: Source,
+    /// The attempt's place at its target.
+    pub(super) ticket: Option<Ticket>,
+    /// Whom it asks.
+    pub(super) provider: Option<Arc<Provider>>,
+    /// What it was asked, until its usage is known.
+    pub(super) asked: Option<Bytes>,
+    /// With which of the provider's keys.
+    pub(super) key: Option<KeyIndex>,
+    pub(super) held: Pieces,
+    pub(super) ready: Pieces,
+    pub(super) assembler: Option<Box<Assembler>>,
+    /// Gathers an answer that may serve again.
+    pub(super) cache_as: Option<Recorder>,
+    /// What the user is told once the head is out.
+    pub(super) notice: Option<Bytes>,
+    pub(super) status: StatusCode,
+    pub(super) restarts: u32,
+    pub(super) detail: Box<Detail>,
+    pub(super) provider_headers: Option<Box<HeaderMap>>,
     timer: Pin<Box<Sleep>>,
     armed: Moment,
 }
 
 /// Where the answer comes from.
 #[expect(clippy::large_enum_variant, reason = "there is one for each stream, and nearly all of a stream's life it is the large one")]
-enum Source {
+pub(super) enum Source {
     /// No attempt runs.
     Rest,
+    /// The same target is asked again when its wait is over.
+    Waiting,
     /// An attempt is on its way to the head of an answer.
     Opening { future: Pin<Box<dyn Future<Output = Result<Answer, OpenError>> + Send>>, steps: Arc<Steps>, seen: usize },
-    /// An answer is being read.
-    Answering { body: Body, reading: Reading },
+    /// An answer is being read. Without a body it is the gateway's own, and all of it was read.
+    Answering { body: Option<Body>, reading: Reading },
+    /// The answer is going to be made in the background.
+    Deferring(Pin<Box<dyn Future<Output = Result<Job, Failure>> + Send>>),
+    /// A partial answer is going to begin again.
+    Restarting(Pin<Box<dyn Future<Output = Result<Begun, Failure>> + Send>>),
 }
 
 impl std::fmt::Debug for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Rest => "Rest",
+            Self::Waiting => "Waiting",
             Self::Opening { .. } => "Opening",
             Self::Answering { .. } => "Answering",
+            Self::Deferring(_) => "Deferring",
+            Self::Restarting(_) => "Restarting",
         })
     }
 }
@@ -124,9 +153,17 @@ impl Pump {
             mode,
             errand,
             source: Source::Rest,
+            ticket: None,
+            provider: None,
+            asked: None,
+            key: None,
             held: Pieces::default(),
             ready: Pieces::default(),
             assembler: assembles.then(Box::default),
+            cache_as: None,
+            notice: None,
+            status: StatusCode::OK,
+            restarts: 0,
             detail: Box::default(),
             provider_headers: None,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
@@ -146,6 +183,18 @@ impl Pump {
         &self.detail
     }
 
+    /// How long the client shall wait before it comes back, as far as the providers told.
+    #[must_use]
+    pub fn pushback(&self) -> Option<Duration> {
+        self.live.exchange.pushback(self.gateway.clock.now())
+    }
+
+    /// The status of a whole answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Headers of the provider's answer that are the client's business.
     #[must_use]
     pub fn provider_headers(&self) -> Option<&HeaderMap> {
@@ -160,18 +209,24 @@ impl Pump {
     /// Whether the stream has ended and every piece was taken.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.live.exchange.ending().is_some() && self.ready.bytes() == 0
+        self.has_ended() && self.ready.bytes() == 0
+    }
+
+    /// Whether nothing follows any more. A partial answer that is about to begin again has not ended.
+    fn has_ended(&self) -> bool {
+        self.live.exchange.ending().is_some() && !matches!(self.source, Source::Restarting(_))
     }
 
     /// Takes the parts that outlive the client.
     #[must_use]
-    pub fn into_parts(self) -> (Box<Live>, Option<Rest>) {
+    pub fn into_parts(mut self) -> (Box<Live>, Option<Rest>) {
+        self.note_uncounted(None);
         let rest = match self.source {
-            Source::Answering { body, reading } => Some(Rest::Answering { body, reading }),
+            Source::Answering { body: Some(body), reading } => Some(Rest::Answering { body, reading }),
             Source::Opening { future: answer, steps, .. } if steps.is_sent() => {
                 Some(Rest::Unanswered { answer, expectation: self.errand.expectation })
             }
-            Source::Opening { .. } | Source::Rest => None,
+            _ => None,
         };
         (self.live, rest)
     }
@@ -182,8 +237,11 @@ impl Pump {
             if let Some(piece) = self.ready.pop() {
                 return Poll::Ready(Step::Piece(piece));
             }
-            if self.live.exchange.ending().is_some() {
+            if self.has_ended() {
                 return Poll::Ready(Step::End);
+            }
+            if self.is_restarted(cx) {
+                continue;
             }
             if self.meter.has_to_end() {
                 self.fail(Failure::GatewayDraining);
@@ -195,7 +253,10 @@ impl Pump {
             let now = self.gateway.clock.now();
             match self.live.exchange.due(now, client_takes) {
                 Due::Nothing => {}
-                Due::Head => return Poll::Ready(Step::Head),
+                Due::Head => {
+                    self.ready.extend(self.notice.take());
+                    return Poll::Ready(Step::Head);
+                }
                 Due::Keepalive => {
                     self.ready.push(self.keepalive(), 0);
                     continue;
@@ -206,6 +267,14 @@ impl Pump {
                 }
                 // The provider was not read while the client was behind: what lies in its socket is progress, and only an empty one is silence.
                 Due::Failed(Failure::IdleTimeout) if !client_takes && self.poll_source(cx).is_ready() => continue,
+                Due::Attempt => {
+                    self.begin_attempt();
+                    continue;
+                }
+                Due::JudgeRate => {
+                    self.judge_rate(now);
+                    continue;
+                }
                 Due::Failed(failure) => {
                     self.fail(failure);
                     continue;
@@ -232,6 +301,11 @@ impl Pump {
     fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.source {
             Source::Rest => self.begin_attempt(),
+            Source::Waiting | Source::Restarting(_) => return Poll::Pending,
+            Source::Deferring(future) => match future.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(job) => self.deferred(job),
+            },
             Source::Opening { future, steps, seen } => {
                 let result = future.as_mut().poll(cx);
                 let now = self.gateway.clock.now();
@@ -243,12 +317,13 @@ impl Pump {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(answer)) => self.answered(answer),
                     Poll::Ready(Err(error)) => {
-                        tracing::warn!(stream = %self.live.identity.id, provider = %self.errand.provider.name, code = error.failure.code(), detail = error.detail, "attempt failed");
+                        tracing::warn!(stream = %self.live.identity.id, provider = self.provider_name(), code = error.failure.code(), detail = error.detail, "attempt failed");
                         self.fail(error.failure);
                     }
                 }
             }
-            Source::Answering { body, .. } => match body.poll_data(cx) {
+            Source::Answering { body: None, .. } => self.body_ended(BodyEnd::Clean),
+            Source::Answering { body: Some(body), .. } => match body.poll_data(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(data))) => self.absorb(data),
                 Poll::Ready(None) => self.body_ended(BodyEnd::Clean),
@@ -261,32 +336,35 @@ impl Pump {
         Poll::Ready(())
     }
 
-    fn begin_attempt(&mut self) {
-        let now = self.gateway.clock.now();
-        if self.live.exchange.begin_attempt(now).is_none() {
-            self.fail(Failure::RoutesUnavailable);
-            return;
+    /// Goes on with an answer that begins again, once the client took everything of the one that broke off: its record has to say so.
+    fn is_restarted(&mut self, cx: &mut Context<'_>) -> bool {
+        let Source::Restarting(future) = &mut self.source else { return false };
+        if !self.meter.is_flushed_or_wakes(cx) {
+            return false;
         }
-        let steps = Arc::new(Steps::default());
-        let (provider, call) = (Arc::clone(&self.errand.provider), Arc::clone(&self.errand.call));
-        let future = Box::pin(open::open(provider, call, Arc::clone(&steps)));
-        self.source = Source::Opening { future, steps, seen: 0 };
+        let Poll::Ready(begun) = future.as_mut().poll(cx) else { return false };
+        self.restarted(begun);
+        true
+    }
+
+    fn provider_name(&self) -> &str {
+        self.provider.as_deref().map_or("", |provider| &provider.name)
     }
 
     fn answered(&mut self, answer: Answer) {
         let Answer { head, body } = answer;
         if let Some(attempt) = self.live.exchange.tally_mut().attempt() {
             attempt.http_status = Some(head.status);
-            attempt.upstream_request_id = text(&head.headers, header::REQUEST_ID).map(|id| bounded(id, 128).into());
+            attempt.upstream_request_id = text(&head.headers, &header_name::REQUEST_ID).map(|id| bounded(id, 128).into());
         }
         self.detail.retry_after = pushback(&head.headers, self.gateway.clock.unix_millis());
         let reading = Reading::of(&head, self.errand.expectation);
         self.provider_headers = Some(Box::new(head.headers));
-        self.source = Source::Answering { body, reading };
+        self.source = Source::Answering { body: Some(body), reading };
     }
 
     /// Takes what one read brought. All events of one packet are decided on at the same moment.
-    fn absorb(&mut self, data: Bytes) {
+    pub(super) fn absorb(&mut self, data: Bytes) {
         let now = self.gateway.clock.now();
         let Source::Answering { reading, .. } = &mut self.source else { return };
         match reading {
@@ -321,6 +399,15 @@ impl Pump {
             facts = EventFacts { for_gateway_only: true, ..EventFacts::of(EventKind::Other) };
         }
         let has_output = facts.has_output;
+        if let Some(recorder) = &mut self.cache_as {
+            recorder.answer.add(&event);
+        }
+        if has_output
+            && self.live.exchange.tally().attempts.last().is_some_and(|attempt| attempt.first_output.is_none())
+            && let Some(ticket) = &mut self.ticket
+        {
+            ticket.first_output(now);
+        }
         let verdict = self.live.exchange.event(&facts, now);
         match verdict {
             Verdict::Hold | Verdict::Forward | Verdict::Commit => self.pass(event, has_output, verdict, now),
@@ -335,7 +422,7 @@ impl Pump {
             }
             Verdict::Fail(failure) => {
                 if facts.kind == EventKind::Error {
-                    self.detail.provider = Some(openai_chat::read_error_event(&event.data()));
+                    self.detail.provider = Some(openai_chat::read_error_event(self.masked(&event.data()).as_bytes()));
                 }
                 self.fail(failure);
             }
@@ -347,7 +434,9 @@ impl Pump {
             return self.hold(event, has_output);
         }
         if verdict == Verdict::Commit {
+            self.ready.extend(self.notice.take());
             self.ready.append(&mut self.held);
+            self.committed();
         }
         self.ready.push_event(event, has_output);
         self.live.exchange.wrote(now);
@@ -384,18 +473,21 @@ impl Pump {
                 let facts = self.read_whole(&whole);
                 match self.live.exchange.whole_answer(&facts, now) {
                     Verdict::Fail(failure) => self.fail(failure),
-                    _ => self.ready.push(whole, u64::from(facts.has_output)),
+                    _ => {
+                        self.note_uncounted(Some(&whole));
+                        self.succeeded(Some(&whole), now);
+                        self.ready.push(whole, u64::from(facts.has_output));
+                    }
                 }
-                body.release(&self.gateway.tasks);
+                release(body, &self.gateway.tasks);
             }
             Reading::Whole(_) => self.fail(Failure::UpstreamCut),
             Reading::Refusal { status, body: text } => {
-                body.release(&self.gateway.tasks);
-                let refusal = reading::refusal(status, &text);
+                release(body, &self.gateway.tasks);
+                let refusal = reading::refusal(status, self.masked(&text).as_bytes());
                 let failure = refusal.failure;
-                if failure == Failure::UpstreamCredentials && self.errand.provider.refused_credentials() {
-                    let provider = &self.errand.provider.name;
-                    tracing::error!(%provider, status, "the provider refuses the gateway's key: every request to it will fail until api_key is changed");
+                if failure == Failure::UpstreamCredentials {
+                    self.key_refused(status);
                 }
                 self.detail.provider = Some(refusal);
                 self.fail(failure);
@@ -403,8 +495,26 @@ impl Pump {
         }
     }
 
+    /// What the provider said, without the secrets that it repeats.
+    fn masked(&self, said: &[u8]) -> String {
+        match self.provider.as_deref() {
+            Some(provider) => provider.masked(said),
+            None => String::from_utf8_lossy(said).into_owned(),
+        }
+    }
+
+    /// Lets a refused key rest, and tells the operator.
+    fn key_refused(&self, status: u16) {
+        let Some(provider) = self.provider.as_deref() else { return };
+        let now = tokio::time::Instant::now();
+        if provider.keys.refused(self.key, now) {
+            let (key, others, provider) = (self.key.map(KeyIndex::number), provider.keys.awake(now), &provider.name);
+            tracing::error!(%provider, status, key, others, "the provider refuses the gateway's key: set another; those that are left serve meanwhile");
+        }
+    }
+
     /// A body that is no event stream answers a request for one only when it is an error.
-    fn read_whole(&self, whole: &[u8]) -> EventFacts {
+    pub(super) fn read_whole(&self, whole: &[u8]) -> EventFacts {
         let mut facts = openai_chat::read_whole(whole);
         if self.errand.expectation.streamed && facts.failure.is_none() {
             facts.failure = Some(Failure::UpstreamMalformed);
@@ -422,13 +532,18 @@ impl Pump {
 
     /// The answer is complete: what is held goes out, the end marker where it is missing, and the connection goes back.
     fn finish(&mut self, write_sentinel: bool) {
+        let now = self.gateway.clock.now();
         match self.assembler.take() {
             Some(assembler) => {
                 let outputs = self.live.exchange.tally().events.output;
                 self.held.clear();
-                self.ready.push(assembler.finish(), outputs);
+                let answer = assembler.finish();
+                self.succeeded(Some(&answer), now);
+                self.ready.push(answer, outputs);
             }
             None => {
+                self.succeeded(None, now);
+                self.ready.extend(self.notice.take());
                 self.ready.append(&mut self.held);
                 if write_sentinel {
                     self.ready.push(openai_chat::done_event(), 0);
@@ -436,25 +551,38 @@ impl Pump {
             }
         }
         if let Source::Answering { body, .. } = std::mem::replace(&mut self.source, Source::Rest) {
-            body.release(&self.gateway.tasks);
+            release(body, &self.gateway.tasks);
         }
     }
 
-    /// The attempt failed. Dropping its source cancels it; what was held of it is forgotten.
-    fn fail(&mut self, failure: Failure) {
-        let now = self.gateway.clock.now();
-        self.source = Source::Rest;
-        self.held.clear();
-        if self.assembler.is_some() {
-            self.assembler = Some(Box::default());
+    /// The attempt is over, or is left to itself: if it was answered and its usage was not told, it will be estimated.
+    pub(super) fn note_uncounted(&mut self, whole: Option<&Bytes>) {
+        let Some(asked) = self.asked.take() else { return };
+        let attempts = &self.live.exchange.tally().attempts;
+        let Some(last) = attempts.last().filter(|last| last.usage.is_none()) else { return };
+        if !last.http_status.is_some_and(|status| (200..300).contains(&status)) {
+            return;
         }
-        match self.live.exchange.failed(failure, now) {
-            AfterFailure::TryNext => {}
-            AfterFailure::End(ending) => {
-                if ending.head == tidegate_core::delivery::Head::Sent && self.mode != DeliveryMode::Buffered {
-                    let event = crate::deliver::refuse::in_band(self, failure, ending.is_partial());
-                    self.ready.push(event, 0);
-                }
+        let shown = match (whole, &self.source) {
+            (Some(whole), _) => Shown::Body(whole.clone()),
+            (None, Source::Answering { reading: Reading::Events(events), .. }) => Shown::Piece(events.output_sample()),
+            (None, _) => Shown::Piece(None),
+        };
+        let attempt = attempts.len() - 1;
+        self.live.uncounted.push(Uncounted { attempt, asked, shown });
+    }
+
+    /// The attempt's answer is complete. `whole` is all of it, where that is at hand.
+    fn succeeded(&mut self, whole: Option<&Bytes>, now: Moment) {
+        self.note_uncounted(None);
+        self.errand.prospects = None;
+        if let Some(ticket) = self.ticket.take() {
+            ticket.succeeded(now);
+        }
+        if let Some(Recorder { key, answer }) = self.cache_as.take() {
+            let answer = whole.cloned().unwrap_or_else(|| answer.finish());
+            if openai_chat::may_serve_again(&answer) {
+                self.gateway.cache.put(key, answer, now);
             }
         }
     }
@@ -468,7 +596,13 @@ impl Pump {
     }
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn release(body: Option<Body>, tasks: &Tasks) {
+    if let Some(body) = body {
+        body.release(tasks);
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use tidegate_core::event::EventFacts;
 use tidegate_core::failure::Failure;
 use tidegate_wire::names::value;
-use tidegate_wire::openai_chat::{self, ChatReader, ProviderError};
+use tidegate_wire::openai_chat::{self, ChatReader, ProviderError, TextSample};
 use tidegate_wire::sse::{RawEvent, Scanner, TooLong};
 
 use crate::attempt::h1::AnswerHead;
@@ -30,6 +30,7 @@ pub struct Expectation {
 
 /// The state of reading one answer.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each stream, and nearly all of a stream's life it is the large one")]
 pub enum Reading {
     /// Server-sent events.
     Events(Events),
@@ -56,13 +57,20 @@ impl Reading {
     #[must_use]
     pub fn of(head: &AnswerHead, expectation: Expectation) -> Self {
         match head.status {
-            200..=299 if expectation.streamed && is_event_stream(&head.headers) => Self::Events(Events {
-                scanner: Scanner::new(MAX_EVENT),
-                reader: ChatReader::new(expectation.choices, expectation.client_wants_usage),
-            }),
+            200..=299 if expectation.streamed && is_event_stream(&head.headers) => Self::of_own(expectation),
             200..=299 => Self::Whole(BytesMut::new()),
             status => Self::Refusal { status, body: BytesMut::new() },
         }
+    }
+
+    /// How an answer that is as expected is read, such as one of the gateway's own.
+    #[must_use]
+    pub fn of_own(expectation: Expectation) -> Self {
+        if !expectation.streamed {
+            return Self::Whole(BytesMut::new());
+        }
+        let reader = ChatReader::new(expectation.choices, expectation.client_wants_usage);
+        Self::Events(Events { scanner: Scanner::new(MAX_EVENT), reader })
     }
 }
 
@@ -86,6 +94,18 @@ impl Events {
     pub fn take_next(&mut self) -> Result<Option<(RawEvent, EventFacts)>, TooLong> {
         let event = self.scanner.next()?;
         Ok(event.map(|event| self.read(event)))
+    }
+
+    /// Bytes of text that the answer has shown so far.
+    #[must_use]
+    pub fn output_bytes(&self) -> u64 {
+        self.reader.output_bytes()
+    }
+
+    /// A piece of that text.
+    #[must_use]
+    pub fn output_sample(&self) -> Option<TextSample> {
+        self.reader.output_sample()
     }
 
     /// The event that the body's end left unfinished.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::Moment;
@@ -22,7 +23,7 @@ pub(super) enum Act<'s> {
     /// The end of its body.
     End(BodyEnd),
     /// An HTTP answer of another kind.
-    Answer { status: u16, content_type: &'s str, body: Bytes },
+    Answer { status: u16, content_type: &'s str, body: Bytes, retry_after: Option<Duration> },
     /// The connection broke before any answer.
     Refuse,
 }
@@ -116,9 +117,9 @@ impl<'s> Provider<'s> {
             // Nothing that replaces an answer can follow a head: the connection breaks.
             _ if self.head_sent => self.close(BodyEnd::Broken),
             Ending::Status(status) => {
-                self.answer(status.status, "application/json", error_body(status, None).into());
+                self.answer(status.status, "application/json", error_body(status, None).into(), status.retry_after);
             }
-            Ending::Answer { status, content_type, body } => self.answer(*status, content_type, body.clone().into()),
+            Ending::Answer { status, content_type, body } => self.answer(*status, content_type, body.clone().into(), None),
             Ending::Cut | Ending::Refuse | Ending::Fixture(_) => self.acts.push_back((self.now, Act::Refuse)),
         }
     }
@@ -190,8 +191,8 @@ impl<'s> Provider<'s> {
         }
     }
 
-    fn answer(&mut self, status: u16, content_type: &'s str, body: Bytes) {
-        self.acts.push_back((self.now, Act::Answer { status, content_type, body }));
+    fn answer(&mut self, status: u16, content_type: &'s str, body: Bytes, retry_after: Option<Duration>) {
+        self.acts.push_back((self.now, Act::Answer { status, content_type, body, retry_after }));
     }
 
     fn close(&mut self, end: BodyEnd) {

@@ -5,6 +5,7 @@ use tidegate_core::failure::Failure;
 
 use super::answer::{Answer, Choices};
 use super::pattern::Pattern;
+use super::sample::{Output, TextSample};
 use super::{provider_error, usage};
 use crate::names::{DONE, chat};
 use crate::sse::RawEvent;
@@ -21,6 +22,7 @@ pub struct ChatReader {
     done: bool,
     /// The last chunk that was nothing but output.
     pattern: Pattern,
+    output: Output,
 }
 
 impl ChatReader {
@@ -28,7 +30,7 @@ impl ChatReader {
     /// the gateway alone.
     #[must_use]
     pub fn new(choices: u32, client_wants_usage: bool) -> Self {
-        Self { choices, client_wants_usage, seen: 0, finished: 0, done: false, pattern: Pattern::default() }
+        Self { choices, client_wants_usage, seen: 0, finished: 0, done: false, pattern: Pattern::default(), output: Output::default() }
     }
 
     /// Says what `event` is, and checks that its data is JSON of the dialect's shape.
@@ -51,7 +53,12 @@ impl ChatReader {
                 EventFacts { proves_end: true, ..for_nobody() }
             }
             // Whoever read its like has read it: nearly every event of a stream ends here.
-            json if event.event_type().is_none() && self.pattern.fits(json) => EventFacts::of(EventKind::Output),
+            json if event.event_type().is_none()
+                && let Some(shown) = self.pattern.shown(json) =>
+            {
+                self.output.add(shown);
+                EventFacts::of(EventKind::Output)
+            }
             json => self.read_json(event, json),
         }
     }
@@ -60,6 +67,19 @@ impl ChatReader {
     #[must_use]
     pub fn end_is_proved(&self) -> bool {
         self.done || (self.seen != 0 && self.seen == self.finished && self.finished.count_ones() >= self.choices)
+    }
+
+    /// How many bytes of output text came so far: text, refusals, reasoning, and the names and arguments of tool calls, as they stand in
+    /// the JSON. Of a chunk that shows several of them at once, only the first is counted.
+    #[must_use]
+    pub fn output_bytes(&self) -> u64 {
+        self.output.bytes()
+    }
+
+    /// A piece of what [`Self::output_bytes`] counts; `None` if there is none yet.
+    #[must_use]
+    pub fn output_sample(&self) -> Option<TextSample> {
+        self.output.sample()
     }
 
     fn read_json(&mut self, event: &RawEvent, json: &[u8]) -> EventFacts {
@@ -99,8 +119,11 @@ impl ChatReader {
             usage: answer.usage.and_then(usage::read),
             ..EventFacts::of(kind)
         };
-        if let (Some(shown), true) = (shown, facts == EventFacts::of(EventKind::Output)) {
-            self.pattern.learn(json, shown, answer.obfuscation);
+        if let Some(shown) = shown {
+            self.output.add_shown(shown);
+            if facts == EventFacts::of(EventKind::Output) {
+                self.pattern.learn(json, shown, answer.obfuscation);
+            }
         }
         facts
     }

@@ -52,18 +52,19 @@ impl Pattern {
         self.fixed.extend_from_slice(chunk.get(copied..).unwrap_or_default());
     }
 
-    /// `chunk` is the one that was learned, but for the texts in its strings: it is JSON, and output of the same choice.
-    pub(super) fn fits(&self, chunk: &[u8]) -> bool {
-        let (mut fixed_from, mut rest) = (0, chunk);
+    /// What `chunk` shows, as it stands between its quotes, if it is the one that was learned but for the texts in its strings. Then it is
+    /// JSON, and output of the same choice.
+    pub(super) fn shown<'a>(&self, chunk: &'a [u8]) -> Option<&'a [u8]> {
+        let (mut fixed_from, mut rest, mut shown) = (0, chunk, None);
         for gap in self.gaps.iter().flatten() {
-            let Some(after) = self.fixed.get(fixed_from..gap.at).and_then(|fixed| rest.strip_prefix(fixed)) else { return false };
-            let Some(len) = inside_of_string(after) else { return false };
-            if gap.is_shown && len == 0 {
-                return false;
+            let after = rest.strip_prefix(self.fixed.get(fixed_from..gap.at)?)?;
+            let (text, after) = after.split_at_checked(inside_of_string(after)?)?;
+            if gap.is_shown {
+                shown = Some(text).filter(|text| !text.is_empty());
             }
-            (fixed_from, rest) = (gap.at, after.get(len..).unwrap_or_default());
+            (fixed_from, rest) = (gap.at, after);
         }
-        !self.fixed.is_empty() && self.fixed.get(fixed_from..) == Some(rest)
+        if self.fixed.get(fixed_from..) == Some(rest) { shown } else { None }
     }
 }
 

@@ -31,6 +31,7 @@ pub fn read_error(status: u16, body: &[u8]) -> ProviderError {
     let reason = report.reason();
     let failure = match (status, reason) {
         // The code knows better than the status: a 429 may be an unpaid bill, which no waiting helps.
+        (400..=499, Some(Failure::ContextTooLong(_))) => Failure::ContextTooLong(status),
         (400..=499, Some(reason @ (Failure::ContentBlocked | Failure::UpstreamCredentials | Failure::UpstreamRateLimited))) => reason,
         _ => by_status(status),
     };
@@ -65,6 +66,8 @@ struct Report {
     param: Option<String>,
     /// A moderation's reasons are given (OpenRouter answers 403 then).
     is_flagged: bool,
+    /// The message says that the request is too long for the model.
+    is_too_long: bool,
 }
 
 impl Report {
@@ -77,8 +80,10 @@ impl Report {
         let error = value.get(chat::ERROR).filter(|error| !error.is_null()).unwrap_or(value);
         let detail = value.get(chat_errors::DETAIL);
         let message = [error.get(chat::MESSAGE), Some(error), detail, detail.and_then(|detail| detail.pointer(chat_errors::FIRST_DETAIL))];
+        let message = message.into_iter().flatten().find_map(Value::as_str).and_then(|text| clean(text, MAX_MESSAGE_CHARS));
         Self {
-            message: message.into_iter().flatten().find_map(Value::as_str).and_then(|text| clean(text, MAX_MESSAGE_CHARS)),
+            is_too_long: message.as_ref().is_some_and(|text| text.to_lowercase().contains(chat_errors::CONTEXT_MESSAGE)),
+            message,
             code: word(error.get(chat::CODE)),
             kind: word(error.get(chat::TYPE)),
             param: word(error.get(chat::PARAM)),
@@ -90,6 +95,9 @@ impl Report {
     fn reason(&self) -> Option<Failure> {
         if self.is_flagged {
             return Some(Failure::ContentBlocked);
+        }
+        if self.is_too_long {
+            return Some(Failure::ContextTooLong(400));
         }
         [&self.code, &self.kind].into_iter().flatten().find_map(|word| by_word(word))
     }
@@ -112,6 +120,8 @@ fn by_word(word: &str) -> Option<Failure> {
         Some(Failure::UpstreamCredentials)
     } else if is_in(chat_errors::RATE) {
         Some(Failure::UpstreamRateLimited)
+    } else if is_in(chat_errors::CONTEXT) {
+        Some(Failure::ContextTooLong(400))
     } else if is_in(chat_errors::REQUEST) || word.starts_with(chat_errors::REQUEST_PREFIX) {
         Some(Failure::UpstreamRejected(400))
     } else {

@@ -171,11 +171,27 @@ impl ChatRequest {
         self.asks_for_thinking
     }
 
-    /// The body for a provider: its `model`, and streamed or not. A streamed one always asks for usage.
+    /// What tells this request from another, whichever way its answer is handed over: its members in the order of their names, without
+    /// those that only say how to stream. Equal requests with other spacing or order give the same bytes.
+    #[must_use]
+    pub fn normalised(&self) -> Vec<u8> {
+        // serde_json's map sorts its keys, on every level.
+        let mut value: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        if let Some(members) = value.as_object_mut() {
+            members.remove(chat::STREAM);
+            members.remove(chat::STREAM_OPTIONS);
+        }
+        value.to_string().into_bytes()
+    }
+
+    /// The body for a provider: its `model`, and streamed or not. A streamed one always asks for usage. With `max_tokens`, the answer is no
+    /// longer than that, whatever the client asked for.
     ///
     /// All other members keep their order and every value its bytes; space between members goes.
     #[must_use]
-    pub fn upstream_body(&self, model: &str, stream: bool) -> Bytes {
+    pub fn upstream_body(&self, model: &str, stream: bool, max_tokens: Option<u64>) -> Bytes {
+        let bound = max_tokens.map(|most| self.max_output_tokens.map_or(most, |asked| asked.min(most)));
+        let mut missing_bound = bound;
         let mut out = Vec::with_capacity(self.body.len() + model.len() + 64);
         let mut missing_options = stream;
         let mut missing_stream = stream;
@@ -187,6 +203,10 @@ impl ChatRequest {
             }
             write_key(&mut out, &member.key);
             match member.field {
+                Field::MaxCompletionTokens | Field::MaxTokens if bound.is_some() => {
+                    missing_bound = None;
+                    out.extend_from_slice(bound.unwrap_or_default().to_string().as_bytes());
+                }
                 Field::Model => json::write_string(&mut out, model),
                 Field::Stream => {
                     missing_stream = false;
@@ -198,6 +218,10 @@ impl ChatRequest {
                 }
                 _ => out.extend_from_slice(&member.value),
             }
+        }
+        if let Some(bound) = missing_bound {
+            write_key(&mut out, quoted(bound_name(model)).as_bytes());
+            out.extend_from_slice(bound.to_string().as_bytes());
         }
         if missing_stream {
             write_key(&mut out, quoted(chat::STREAM).as_bytes());
@@ -307,6 +331,13 @@ fn thinks(value: &RawValue) -> bool {
                 || is_set(wish.kind, &[r#""enabled""#, r#""adaptive""#])
         }),
     }
+}
+
+/// What bounds the answer of this model: OpenAI's reasoning models refuse the old name, and most other servers know no other.
+fn bound_name(model: &str) -> &'static str {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let is_new = ["o1", "o3", "o4", "gpt-5"].iter().any(|family| name.starts_with(family));
+    if is_new { chat::MAX_COMPLETION_TOKENS } else { chat::MAX_TOKENS }
 }
 
 fn write_key(out: &mut Vec<u8>, key: &[u8]) {

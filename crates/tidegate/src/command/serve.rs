@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use tidegate_config::{Config, Flag, Loaded, ProviderKind};
 use tidegate_gateway::arrive::listener::{self, Workers};
+use tidegate_gateway::deliver::background::Background;
 use tidegate_gateway::drain::Stage;
 use tidegate_gateway::gateway::Gateway;
 use tidegate_ledger::{Ledger, LedgerSettings};
@@ -68,7 +69,8 @@ async fn serve(loaded: Loaded, source: Source) -> Result<()> {
     let is_open = keys.load().is_open();
     let listener = listener::bind(server.listen).with_context(|| format!("cannot listen on {}", server.listen))?;
     let address = listener.local_addr()?;
-    let gateway = Arc::new(Gateway::new(config, ledger, keys).map_err(|error| WrongUsage(error.to_string()))?);
+    let background = Background::open(&config.ledger.path).context("the ledger cannot keep background answers")?;
+    let gateway = Arc::new(Gateway::new(config, ledger, keys, background).map_err(|error| WrongUsage(error.to_string()))?);
     let count = server.workers.map_or_else(available_workers, |workers| usize::try_from(workers.get()).unwrap_or(1));
     let workers = Workers::start(&gateway, count)?;
     memory::keep_trimmed();
@@ -77,6 +79,7 @@ async fn serve(loaded: Loaded, source: Source) -> Result<()> {
     let reload = Reload { source, file: loaded.file.clone(), mock: mock.as_ref().map(Mock::base_url) };
     serve_until_drained(&gateway, listener, &workers, &mut signals, &reload).await;
     workers.join();
+    gateway.estimator.close();
     let ledger = gateway.ledger.clone();
     drop(gateway);
     match tokio::time::timeout(LAST_ROWS, ledger.close()).await {

@@ -1,5 +1,7 @@
 //! `tidegate streams list|show|tail`.
 
+use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use comfy_table::{Table, presets};
 use tidegate_core::id::StreamId;
 use tidegate_core::record::{Status, StreamRecord};
 use tidegate_ledger::{Cursor, Filter, Reader, StatusFilter};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::WrongUsage;
 
@@ -29,7 +32,7 @@ pub(crate) enum Streams {
         /// Its id, `strm_…`: in the answer's X-Tidegate-Stream-Id header and in every error.
         id: String,
     },
-    /// Streams as they end.
+    /// Streams as they end, until it is interrupted.
     Tail {
         /// The whole record as JSON, a line each.
         #[arg(long)]
@@ -59,21 +62,29 @@ pub(crate) struct List {
 
 pub(crate) fn run(streams: Streams, config: Option<PathBuf>) -> Result<()> {
     let reader = Reader::open(&super::load(config, Vec::new())?.config.ledger.path)?;
-    match streams {
+    let shown = match streams {
         Streams::List(wanted) => list(&reader, &wanted),
         Streams::Show { id } => show(&reader, &id),
         Streams::Tail { json } => tail(&reader, json),
+    };
+    match shown {
+        Err(error) if has_enough(&error) => Ok(()),
+        shown => shown,
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the output is what the command is for")]
+/// Whether the reader of the output closed it, as `head` does: no failure.
+fn has_enough(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
 fn list(reader: &Reader, wanted: &List) -> Result<()> {
     let status = wanted.status.as_deref().map(parse_status).transpose()?;
     let filter = Filter { status, model: wanted.model.as_deref(), team: wanted.team.as_deref(), ..Filter::default() };
     let records = reader.list(&filter, wanted.limit)?;
     if wanted.json {
         for record in &records {
-            println!("{}", serde_json::to_string(record)?);
+            print(serde_json::to_string(record)?)?;
         }
         return Ok(());
     }
@@ -82,8 +93,7 @@ fn list(reader: &Reader, wanted: &List) -> Result<()> {
     for record in &records {
         table.add_row(row(record));
     }
-    println!("{table}");
-    Ok(())
+    print(table)
 }
 
 fn parse_status(text: &str) -> Result<StatusFilter> {
@@ -97,38 +107,41 @@ fn parse_status(text: &str) -> Result<StatusFilter> {
     })
 }
 
-#[expect(clippy::print_stdout, reason = "the output is what the command is for")]
 fn show(reader: &Reader, id: &str) -> Result<()> {
     let parsed = StreamId::parse(id).ok_or_else(|| WrongUsage(format!("{id} is no stream id; one looks like strm_ and 26 characters")))?;
     match reader.get(parsed)? {
-        Some(record) => println!("{}", serde_json::to_string_pretty(&record)?),
+        Some(record) => print(serde_json::to_string_pretty(&record)?),
         None => anyhow::bail!("no stream {id} is recorded here"),
     }
-    Ok(())
 }
 
-/// Prints streams as they end.
-#[expect(clippy::disallowed_methods, reason = "this command has one thread and nothing else to do on it")]
+/// Prints streams as they end, until it is interrupted.
 fn tail(reader: &Reader, json: bool) -> Result<()> {
-    let mut cursor = Cursor::now();
-    loop {
-        let (records, next) = reader.tail(cursor, AT_ONCE)?;
-        cursor = next;
-        for record in records.iter().filter(|record| record.status.is_some()) {
-            print(record, json)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut interrupted = signal(SignalKind::interrupt())?;
+        let mut cursor = Cursor::now();
+        loop {
+            let (records, next) = reader.tail(cursor, AT_ONCE)?;
+            cursor = next;
+            for record in records.iter().filter(|record| record.status.is_some()) {
+                if json {
+                    print(serde_json::to_string(record)?)?;
+                } else {
+                    print(row(record).join("  "))?;
+                }
+            }
+            tokio::select! {
+                _ = interrupted.recv() => return Ok(()),
+                () = tokio::time::sleep(LOOK) => {}
+            }
         }
-        std::thread::sleep(LOOK);
-    }
+    })
 }
 
-#[expect(clippy::print_stdout, reason = "the output is what the command is for")]
-fn print(record: &StreamRecord, json: bool) -> Result<()> {
-    if json {
-        println!("{}", serde_json::to_string(record)?);
-    } else {
-        println!("{}", row(record).join("  "));
-    }
-    Ok(())
+/// Prints lines. Unlike `println!` it does not panic where nobody reads them.
+fn print(lines: impl Display) -> Result<()> {
+    Ok(writeln!(io::stdout(), "{lines}")?)
 }
 
 fn row(record: &StreamRecord) -> [String; 8] {

@@ -55,11 +55,11 @@ proptest! {
             now += wait;
             let attempts = exchange.tally().attempts.len();
             match call {
-                Call::BeginAttempt => drop(exchange.begin_attempt(at(now))),
+                Call::BeginAttempt => drop(exchange.begin_attempt(at(now), &mut AllHealthy)),
                 Call::Reached(phase) => exchange.reached(phase, at(now)),
                 Call::Event(facts) if ending.is_none() => commits += u32::from(exchange.event(&facts, at(now)) == Verdict::Commit),
                 Call::BodyEnded(end) if ending.is_none() => drop(exchange.body_ended(end, at(now))),
-                Call::Failed(failure) => drop(exchange.failed(failure, at(now))),
+                Call::Failed(failure) => drop(exchange.failed(failure, None, at(now), &mut AllHealthy)),
                 Call::Abandoned => drop(exchange.abandoned(Failure::ClientGone, at(now))),
                 Call::Due { client_takes } if ending.is_none() => {
                     let due = exchange.due(at(now), client_takes);

@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use super::*;
-use crate::attempt::open::{Answer, Call, OpenError, open};
+use crate::attempt::call::Call;
+use crate::attempt::open::{Answer, OpenError, open};
 use crate::attempt::provider::{self, Provider};
 
 /// Longer than anything takes that happens at all, shorter than a test may.
@@ -74,7 +75,7 @@ async fn provider(settings: impl Fn(&mut server::Builder<TokioExecutor>), answer
 }
 
 async fn ask(provider: &Arc<Provider>, steps: &Arc<Steps>, body: Bytes) -> Result<Answer, OpenError> {
-    let call = Call { endpoint: "/chat/completions", headers: HeaderMap::new(), body };
+    let call = Call { endpoint: "/chat/completions", headers: HeaderMap::new(), body, key: None };
     open(Arc::clone(provider), Arc::new(call), Arc::clone(steps)).await
 }
 

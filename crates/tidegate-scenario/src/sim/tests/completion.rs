@@ -98,11 +98,11 @@ fn a_finish_without_output_is_no_output() {
         &["a: finish error 'no'; b: 1s 'hel' end", "a: finish 6s error 'no'"],
         &[Stream],
         expect![[r#"
-        a: finish error 'no'; b: 1s 'hel' end
-            stream   200 at 1s: 'hel' | completed
-        a: finish 6s error 'no'
-            stream   200 at 2s: | completed
-    "#]],
+            a: finish error 'no'; b: 1s 'hel' end
+                stream   200 at 2s: 'hel' | completed
+            a: finish 6s error 'no'
+                stream   200 at 2s: | completed
+        "#]],
     );
 }
 

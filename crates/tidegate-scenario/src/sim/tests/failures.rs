@@ -29,17 +29,17 @@ fn a_provider_that_fails_before_its_answer_is_told_as_a_status() {
         &[Stream],
         expect![[r#"
             a: 1s refuse
-                stream   502 connect_failed at 1s
+                stream   502 connect_failed at 3s
             a: 1s cut
-                stream   502 connect_failed at 1s
+                stream   502 connect_failed at 3s
             a: 1s status 500
-                stream   502 upstream_error at 1s
+                stream   200 at 5s: 1s | error upstream_error
             a: 1s status 503
-                stream   502 upstream_error at 1s
+                stream   200 at 5s: 1s | error upstream_error
             a: 1s status 408
-                stream   502 upstream_error at 1s
+                stream   200 at 5s: 1s | error upstream_error
             a: 1s status 429 retry-after 2s
-                stream   429 upstream_rate_limited at 1s
+                stream   200 at 5s: 2s | error upstream_rate_limited
             a: 1s status 401
                 stream   502 upstream_credentials at 1s
             a: 1s status 402
@@ -61,11 +61,11 @@ fn a_provider_that_fails_before_its_answer_is_told_as_a_status() {
             a: 1s answer 200 'text/html' '<html>'
                 stream   502 upstream_malformed at 1s
             a: 1s answer 200 'application/json' '{"error":{"message":"no"}}'
-                stream   502 upstream_error at 1s
+                stream   200 at 5s: 1s | error upstream_error
             a: 1s answer 200 'text/event-stream' ''
                 stream   502 upstream_cut at 1s
             a: 1s answer 502 'text/html' '<html>'
-                stream   502 upstream_error at 1s
+                stream   200 at 5s: 1s | error upstream_error
         "#]],
     );
 }
@@ -107,21 +107,21 @@ fn a_stream_that_fails_before_its_first_output_is_told_as_a_status() {
                 coherent 502 upstream_malformed at 1s
                 buffered 502 upstream_malformed at 1s
             a: 1s error 'no'
-                stream   502 upstream_error at 1s
-                coherent 502 upstream_error at 1s
-                buffered 502 upstream_error at 1s
+                stream   200 at 5s: 1s | error upstream_error
+                coherent 200 at 5s: 1s | error upstream_error
+                buffered 502 upstream_error at 6s
             a: 1s error-flat 'no'
-                stream   502 upstream_error at 1s
-                coherent 502 upstream_error at 1s
-                buffered 502 upstream_error at 1s
+                stream   200 at 5s: 1s | error upstream_error
+                coherent 200 at 5s: 1s | error upstream_error
+                buffered 502 upstream_error at 6s
             a: 1s error-openrouter 'no'
-                stream   502 upstream_error at 1s
-                coherent 502 upstream_error at 1s
-                buffered 502 upstream_error at 1s
+                stream   200 at 5s: 1s | error upstream_error
+                coherent 200 at 5s: 1s | error upstream_error
+                buffered 502 upstream_error at 6s
             a: role 1s error 'no' done
-                stream   502 upstream_error at 1s
-                coherent 502 upstream_error at 1s
-                buffered 502 upstream_error at 1s
+                stream   200 at 5s: 1s | error upstream_error
+                coherent 200 at 5s: 1s | error upstream_error
+                buffered 502 upstream_error at 6s
         "#]],
     );
 }
@@ -165,16 +165,16 @@ fn a_stream_that_fails_after_output_is_partial_where_the_output_was_shown() {
                 buffered 502 upstream_malformed at 1s
             a: 'hel' 1s error 'no' done
                 stream   200 at 0s: 'hel' 1s | error upstream_error partial
-                coherent 502 upstream_error at 1s
-                buffered 502 upstream_error at 1s
+                coherent 200 at 5s: 1s | error upstream_error
+                buffered 502 upstream_error at 6s
             a: 'hel' 1s error-flat 'no' end
                 stream   200 at 0s: 'hel' 1s | error upstream_error partial
-                coherent 502 upstream_error at 1s
-                buffered 502 upstream_error at 1s
+                coherent 200 at 5s: 1s | error upstream_error
+                buffered 502 upstream_error at 6s
             a: 'hel' 1s error-openrouter 'no' done
                 stream   200 at 0s: 'hel' 1s | error upstream_error partial
-                coherent 502 upstream_error at 1s
-                buffered 502 upstream_error at 1s
+                coherent 200 at 5s: 1s | error upstream_error
+                buffered 502 upstream_error at 6s
             a: reasoning 'hm' 1s cut
                 stream   200 at 0s: reasoning 'hm' 1s | error upstream_cut partial
                 coherent 502 upstream_cut at 1s
@@ -194,17 +194,17 @@ fn after_the_head_a_failure_before_output_is_told_in_band_and_is_not_partial() {
         &[Stream, Coherent],
         expect![[r#"
             a: 6s cut
-                stream   200 at 5s: 1s | error connect_failed
-                coherent 200 at 5s: 1s | error connect_failed
+                stream   200 at 5s: 8s | error connect_failed
+                coherent 200 at 5s: 8s | error connect_failed
             a: 6s status 503
-                stream   200 at 5s: 1s | error upstream_error
-                coherent 200 at 5s: 1s | error upstream_error
+                stream   200 at 5s: 10s keepalive 6s | error upstream_error
+                coherent 200 at 5s: 10s keepalive 6s | error upstream_error
             a: 6s status 400
                 stream   200 at 5s: 1s | error upstream_rejected
                 coherent 200 at 5s: 1s | error upstream_rejected
             a: role 6s error 'no'
-                stream   200 at 5s: 1s | error upstream_error
-                coherent 200 at 5s: 1s | error upstream_error
+                stream   200 at 5s: 10s keepalive 6s | error upstream_error
+                coherent 200 at 5s: 10s keepalive 6s | error upstream_error
             a: 6s malformed
                 stream   200 at 5s: 1s | error upstream_malformed
                 coherent 200 at 5s: 1s | error upstream_malformed

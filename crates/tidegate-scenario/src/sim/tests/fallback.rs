@@ -17,25 +17,25 @@ fn a_failure_before_output_leaves_no_trace_when_the_next_target_answers() {
         ALL_MODES,
         expect![[r#"
             a: refuse; b: 1s 'hel' end
-                stream   200 at 1s: 'hel' | completed
-                coherent 200 at 1s: 'hel' | completed
-                buffered 200 at 1s: whole 'hel' | completed
-            a: 1s status 503; b: 1s 'hel' end
                 stream   200 at 2s: 'hel' | completed
                 coherent 200 at 2s: 'hel' | completed
                 buffered 200 at 2s: whole 'hel' | completed
+            a: 1s status 503; b: 1s 'hel' end
+                stream   200 at 4s: 'hel' | completed
+                coherent 200 at 4s: 'hel' | completed
+                buffered 200 at 4s: whole 'hel' | completed
             a: status 429; b: 1s 'hel' end
-                stream   200 at 1s: 'hel' | completed
-                coherent 200 at 1s: 'hel' | completed
-                buffered 200 at 1s: whole 'hel' | completed
+                stream   200 at 2s: 'hel' | completed
+                coherent 200 at 2s: 'hel' | completed
+                buffered 200 at 2s: whole 'hel' | completed
             a: role 1s cut; b: 1s 'hel' end
                 stream   200 at 2s: 'hel' | completed
                 coherent 200 at 2s: 'hel' | completed
                 buffered 200 at 2s: whole 'hel' | completed
             a: role comment 1s error 'no'; b: 1s 'hel' end
-                stream   200 at 2s: 'hel' | completed
-                coherent 200 at 2s: 'hel' | completed
-                buffered 200 at 2s: whole 'hel' | completed
+                stream   200 at 4s: 'hel' | completed
+                coherent 200 at 4s: 'hel' | completed
+                buffered 200 at 4s: whole 'hel' | completed
             a: malformed 'WRONG' end; b: 'hel' end
                 stream   200 at 0s: 'hel' | completed
                 coherent 200 at 0s: 'hel' | completed
@@ -114,7 +114,7 @@ fn what_fails_closed_is_not_tried_elsewhere() {
             a: status 400 code 'content_filter'; b: 'WRONG' end
                 stream   400 content_blocked at 0s
             a: error 'no' ; b: 'hel' end
-                stream   200 at 0s: 'hel' | completed
+                stream   200 at 1s: 'hel' | completed
         "#]],
     );
 }
@@ -122,11 +122,11 @@ fn what_fails_closed_is_not_tried_elsewhere() {
 #[test]
 fn when_every_target_failed_the_last_failure_is_told() {
     check("a: 1s status 429; b: 1s status 503; c: 1s refuse", Stream, expect!["502 connect_failed at 3s"]);
-    check("a: 1s refuse; b: 1s status 429", Stream, expect!["429 upstream_rate_limited at 2s"]);
+    check("a: 1s refuse; b: 1s status 429", Stream, expect!["429 upstream_rate_limited at 4s"]);
 }
 
 #[test]
 fn the_total_bounds_all_attempts_together() {
     let twelve: String = ('a'..='l').map(|name| format!("{name}: stall;")).collect();
-    check(&twelve, Buffered, expect!["504 deadline_exceeded at 3m"]);
+    check(&twelve, Buffered, expect!["504 first_byte_timeout at 90s"]);
 }

@@ -46,12 +46,12 @@ fn each_oddity_of_a_real_server_is_completed_or_told() {
         obfuscation: 200 at 0s: 'hel' 'lo' | completed
         no-done: 200 at 0s: 'hel' 'lo' | completed
         done-only: 200 at 0s: 'hel' 'lo' | completed
-        error-first: 502 upstream_error at 0s
+        error-first: 502 upstream_error at 3s
         error-mid: 200 at 0s: 'hel' | error upstream_error partial
         error-chunk-openrouter: 200 at 0s: 'hel' | error upstream_error partial
         empty-body-200: 502 upstream_cut at 0s
         json-200: 502 upstream_malformed at 0s
-        html-502: 502 upstream_error at 0s
+        html-502: 502 upstream_error at 3s
         cut-clean: 200 at 0s: 'hel' | error upstream_cut partial
         cut-half-event: 200 at 0s: 'hel' | error upstream_cut partial
         cut-reset: 200 at 0s: 'hel' | error upstream_cut partial

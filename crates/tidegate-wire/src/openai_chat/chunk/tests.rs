@@ -111,7 +111,7 @@ fn a_half_event_at_the_end_is_a_cut_and_a_whole_one_that_is_no_json_is_malformed
 #[test]
 fn errors_in_every_known_form_are_failures_with_a_name() {
     for (error, failure) in [
-        (r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#, Failure::UpstreamRejected(400)),
+        (r#"{"error":{"message":"m","code":"context_length_exceeded"}}"#, Failure::ContextTooLong(400)),
         (r#"{"error":{"message":"m","type":"invalid_request_error","code":null}}"#, Failure::UpstreamRejected(400)),
         (r#"{"error":{"code":"Invalid_API_key","type":"invalid_request_error"}}"#, Failure::UpstreamCredentials),
         (r#"{"error":{"code":429,"message":"slow"}}"#, Failure::UpstreamRateLimited),

@@ -38,7 +38,7 @@ fn pattern(chunk: &str, shown: &str, padding: Option<&str>) -> Pattern {
 fn a_chunk_that_differs_in_its_texts_alone_fits() {
     let pattern = pattern(&chunk("one", "abc"), "content", Some("abc"));
     for (text, padding) in [("one", "abc"), (" two", ""), (r#"\"\\\/\b\f\n\r\t\u00e9\ud83d"#, "x"), ("é\u{1F600}", "0123456789")] {
-        assert!(pattern.fits(chunk(text, padding).as_bytes()), "{text}");
+        assert_eq!(pattern.shown(chunk(text, padding).as_bytes()), Some(text.as_bytes()));
     }
 }
 
@@ -58,10 +58,10 @@ fn a_chunk_that_differs_otherwise_does_not_fit() {
         String::new(),
     ];
     for other in other {
-        assert!(!pattern.fits(other.as_bytes()), "{other}");
+        assert_eq!(pattern.shown(other.as_bytes()), None, "{other}");
     }
-    assert!(!pattern.fits(&[chunk("one", "abc").as_bytes(), b"\xFF"].concat()));
-    assert!(!Pattern::default().fits(b""));
+    assert_eq!(pattern.shown(&[chunk("one", "abc").as_bytes(), b"\xFF"].concat()), None);
+    assert_eq!(Pattern::default().shown(b""), None);
 }
 
 #[test]
@@ -71,22 +71,23 @@ fn the_arguments_of_a_tool_call_are_its_text() {
         format!(r#"{{"choices":[{{"index":0,"delta":{{"tool_calls":{call}}}}}]}}"#)
     };
     let pattern = pattern(&call("{\"a"), "tool_calls", None);
-    assert!(pattern.fits(call("\":1}").as_bytes()));
-    assert!(!pattern.fits(call("\":1}").replace("\"index\":0", "\"index\":1").as_bytes()));
+    assert_eq!(pattern.shown(call("}").as_bytes()), Some(b"}".as_slice()));
+    assert_eq!(pattern.shown(call("\":1}").replace("\"index\":0", "\"index\":1").as_bytes()), None);
 }
 
 #[test]
 fn output_without_a_text_teaches_nothing() {
     let number = r#"{"choices":[{"index":0,"delta":{"x":[{"y":7}]}}]}"#;
-    assert!(!pattern(number, "x", None).fits(number.as_bytes()));
+    assert_eq!(pattern(number, "x", None).shown(number.as_bytes()), None);
 }
 
 #[test]
 fn an_oversized_chunk_is_not_kept() {
     let text = chunk(&"long ".repeat(5000), "abc");
-    assert!(pattern(&text, "content", Some("abc")).fits(chunk("short", "x").as_bytes()), "its text is not kept");
+    let pattern_of_long = pattern(&text, "content", Some("abc"));
+    assert_eq!(pattern_of_long.shown(chunk("short", "x").as_bytes()), Some(b"short".as_slice()), "its text is not kept");
     let frame = chunk("one", "abc").replace("\"c\"", &format!("\"{}\"", "c".repeat(5000)));
-    assert!(!pattern(&frame, "content", Some("abc")).fits(frame.as_bytes()));
+    assert_eq!(pattern(&frame, "content", Some("abc")).shown(frame.as_bytes()), None);
 }
 
 fn event(data: &[u8]) -> RawEvent {

@@ -49,7 +49,16 @@ fn a_reason_is_one_bounded_line_and_only_the_clients_business() {
 #[test]
 fn an_error_inside_a_stream_keeps_its_reason_too() {
     let error = read_event(br#"{"error":{"message":"too long","code":"context_length_exceeded","param":"messages"}}"#);
-    assert_eq!(error.failure, Failure::UpstreamRejected(400));
+    assert_eq!(error.failure, Failure::ContextTooLong(400));
     assert_eq!((error.message.as_deref(), error.param.as_deref()), (Some("too long"), Some("messages")));
     assert_eq!(read_event(b"not json").failure, Failure::UpstreamError);
+}
+
+#[test]
+fn a_request_that_is_too_long_for_the_model_is_known_by_its_code_or_by_its_words() {
+    let coded = read_error(413, br#"{"error":{"message":"m","code":"Context_Length_Exceeded"}}"#);
+    assert_eq!(coded.failure, Failure::ContextTooLong(413));
+    let worded = read_error(400, br#"{"object":"error","message":"This model's maximum context length is 8192 tokens.","code":400}"#);
+    assert_eq!(worded.failure, Failure::ContextTooLong(400));
+    assert_eq!(read_error(503, br#"{"error":{"code":"context_length_exceeded"}}"#).failure, Failure::UpstreamError);
 }

@@ -15,7 +15,7 @@ fn request(more: &str) -> ChatRequest {
 }
 
 fn upstream(body: &str, stream: bool) -> String {
-    String::from_utf8(parse(body).expect("it is valid").upstream_body("real", stream).to_vec()).expect("it is text")
+    String::from_utf8(parse(body).expect("it is valid").upstream_body("real", stream, None).to_vec()).expect("it is text")
 }
 
 fn check_fault(body: &str, expected: &Expect) {
@@ -101,7 +101,7 @@ fn the_last_of_two_members_counts_for_the_gateway_and_the_provider() {
 
 #[test]
 fn a_model_name_is_written_as_json_whatever_it_holds() {
-    let body = parse(r#"{"model":"m","messages":[]}"#).expect("it is valid").upstream_body("a\"b\\é", false);
+    let body = parse(r#"{"model":"m","messages":[]}"#).expect("it is valid").upstream_body("a\"b\\é", false, None);
     assert_eq!(body, r#"{"model":"a\"b\\é","messages":[]}"#);
 }
 
@@ -170,4 +170,24 @@ proptest! {
     fn no_body_is_too_odd_to_answer(body in proptest::collection::vec(any::<u8>(), 0..64)) {
         let _answered = ChatRequest::parse(body.into());
     }
+}
+
+#[test]
+fn a_bound_of_the_gateway_makes_the_answer_shorter_and_never_longer() {
+    let bounded = |model: &str, members: &str, most: u64| {
+        let request = parse(&format!(r#"{{"model":"m","messages":[]{members}}}"#)).expect("it is valid");
+        String::from_utf8(request.upstream_body(model, false, Some(most)).to_vec()).expect("it is text")
+    };
+    assert_eq!(bounded("real", "", 9), r#"{"model":"real","messages":[],"max_tokens":9}"#);
+    assert_eq!(bounded("o3-mini", "", 9), r#"{"model":"o3-mini","messages":[],"max_completion_tokens":9}"#);
+    assert_eq!(bounded("real", r#","max_tokens":5"#, 9), r#"{"model":"real","messages":[],"max_tokens":5}"#);
+    assert_eq!(bounded("real", r#","max_completion_tokens":50"#, 9), r#"{"model":"real","messages":[],"max_completion_tokens":9}"#);
+}
+
+#[test]
+fn a_request_is_normalised_to_what_it_asks_and_not_to_how_it_is_written_or_streamed() {
+    let normalised = |body: &str| parse(body).expect("it is valid").normalised();
+    let one = normalised(r#"{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true,"stream_options":{}}"#);
+    assert_eq!(one, normalised(r#" {"messages": [{"content":"x", "role":"user"}], "model":"m"} "#));
+    assert_ne!(one, normalised(r#"{"model":"m","messages":[{"role":"user","content":"x"}],"temperature":0}"#));
 }

@@ -1,0 +1,119 @@
+//! What opens a provider's door is seen by that door alone.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result};
+use tidegate_e2e::world::PROVIDER_KEY;
+use tidegate_e2e::{Chat, Edge, ForwardProxy, Manner, World, WorldBuilder};
+
+/// The proxy's name and password in an address, and everything that would give them away.
+const CREDENTIALS: &str = "gatekeeper:h%26nter-two";
+const AUTHORIZATION: &str = "Basic Z2F0ZWtlZXBlcjpoJm50ZXItdHdv";
+const HEADER_VALUE: &str = "organisation-secret-4711";
+const SECRETS: [&str; 6] = [PROVIDER_KEY, HEADER_VALUE, "h%26nter-two", "h&nter-two", "gatekeeper", "Z2F0ZWtlZXBlcjpoJm50ZXItdHdv"];
+
+/// Endings of every kind; a provider that is asked with a wrong key often repeats it.
+const SCENARIO: &str = "m: words 3 end; cut: 'hel' cut; malformed: 'hel' malformed end;
+    bad-key: status 401 message 'Incorrect API key provided: sk-provider-0123456789abcdef';
+    bad-shape: status 400 message 'the key sk-provider-0123456789abcdef cannot do this';
+    broken: status 500 message 'cannot bill sk-provider-0123456789abcdef';
+    limited: status 429 message 'sk-provider-0123456789abcdef is out of tokens' retry-after 2s;
+    early: error 'no more for sk-provider-0123456789abcdef'; late: 'hel' error 'no more for sk-provider-0123456789abcdef'";
+const MODELS: [&str; 9] = ["m", "cut", "malformed", "bad-key", "bad-shape", "broken", "limited", "early", "late"];
+
+fn with_secrets(world: WorldBuilder, proxy: &ForwardProxy) -> WorldBuilder {
+    world
+        .provider(&format!("proxy = \"http://{CREDENTIALS}@{}\"\n", proxy.addr()))
+        .provider(&format!("headers = {{ X-Organisation = \"{HEADER_VALUE}\" }}\n"))
+        .more("[log]\nlevel = \"trace\"\n")
+}
+
+/// Everything that anybody but the provider and the proxy can read of this gateway after a stream for each of `models`.
+async fn everything_told(world: &World, models: &[&str]) -> Result<String> {
+    let mut told = String::new();
+    for model in models {
+        for chat in [Chat::new(model), Chat::whole(model), Chat::new(model).header("x-tidegate-delivery", "coherent")] {
+            let (view, record) = world.chat_and_record(&chat).await?;
+            writeln!(told, "{model}: {view:?} {record}")?;
+        }
+    }
+    for arguments in [&["config", "show"][..], &["config", "check"], &["streams", "list", "--json"]] {
+        writeln!(told, "{arguments:?}: {}", world.command(arguments).await?)?;
+    }
+    writeln!(told, "models: {:?}\nmetrics: {}", world.gateway.get("/v1/models").await?, world.gateway.text("/metrics").await?)?;
+    writeln!(told, "log: {}", world.gateway.printed())?;
+    for file in std::fs::read_dir(world.folder())? {
+        let path = file?.path();
+        if path.ends_with("tidegate.toml") {
+            continue;
+        }
+        writeln!(told, "{}: {}", path.display(), String::from_utf8_lossy(&std::fs::read(&path)?))?;
+    }
+    Ok(told)
+}
+
+/// Fails with the places that give a secret away.
+fn nothing_in(told: &str) {
+    for secret in SECRETS {
+        let found: Vec<String> = told.match_indices(secret).map(|(at, _)| around(told, at)).collect();
+        assert!(found.is_empty(), "{secret} is told {} times, as in {:#?}", found.len(), &found[..found.len().min(5)]);
+    }
+}
+
+fn around(text: &str, at: usize) -> String {
+    let bytes = &text.as_bytes()[at.saturating_sub(200)..text.len().min(at + 100)];
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_told_to_the_provider_and_its_proxy_alone() -> Result<()> {
+    let tunnelled = World::of(SCENARIO).edge(Edge::tls()).provider("ca_file = \"ca.pem\"\n");
+    for world in [tunnelled, World::of(SCENARIO)] {
+        let proxy = ForwardProxy::start(Manner::Asks(AUTHORIZATION)).await?;
+        let world = with_secrets(world, &proxy).start().await?;
+        let told = everything_told(&world, &MODELS).await?;
+        nothing_in(&told);
+        assert!(told.contains("the key *** cannot do this"), "the reason of a refusal is the client's business");
+
+        // They were used all the same.
+        let entry = world.journal("m", |entry| entry.finished).await?;
+        let header = |name: &str| entry.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        assert_eq!(header("authorization").context("a key")?, format!("Bearer {PROVIDER_KEY}"));
+        assert_eq!(header("x-organisation").context("a header")?, HEADER_VALUE);
+        assert_eq!(proxy.passages()[0].authorization.as_deref(), Some(AUTHORIZATION));
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_fails_tells_no_secret_either() -> Result<()> {
+    let refusing = || World::of("m: words 3 end").edge(Edge::tls());
+    let cases = [
+        (Manner::Refuses("407 Proxy Authentication Required"), refusing()),
+        (Manner::Babbles, refusing()),
+        // The tunnel opens, and the certificate behind it is unknown.
+        (Manner::Open, refusing()),
+        (Manner::Refuses("407 Proxy Authentication Required"), World::of("m: words 3 end")),
+    ];
+    for (manner, world) in cases {
+        let proxy = ForwardProxy::start(manner).await?;
+        let world = with_secrets(world, &proxy).start().await?;
+        let told = everything_told(&world, &["m"]).await?;
+        assert!(told.contains("connect_failed"), "{manner:?}: {told}");
+        nothing_in(&told);
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_is_refused_tells_no_secret() -> Result<()> {
+    let proxy = ForwardProxy::start(Manner::Open).await?;
+    let world = with_secrets(World::of("m: words 3 end"), &proxy).start().await?;
+    let path = world.folder().join("tidegate.toml");
+    let text = std::fs::read_to_string(&path)?;
+    std::fs::write(&path, text.replace("api_key = ", "apikey = ").replace("proxy = \"http://", "proxy = \"ftp://"))?;
+    world.gateway.signal(rustix::process::Signal::HUP)?;
+    tidegate_e2e::eventually("the refusal", async || Some(()).filter(|()| world.gateway.printed().contains("apikey"))).await?;
+    nothing_in(&world.gateway.printed());
+    Ok(())
+}
