@@ -10,6 +10,7 @@ mod fixtures;
 mod head_and_keepalive;
 mod leaving;
 mod limits;
+mod long_time;
 mod outage;
 mod properties;
 mod provider_faults;

@@ -144,6 +144,16 @@ fn a_silent_primary_that_returns_during_its_probe_is_asked_again_a_cool_down_aft
 }
 
 #[test]
+fn a_limited_primary_rests_as_long_as_it_asks_and_opens_no_breaker() {
+    let report = Drill { rate: 20, away: "50ms status 429 retry-after 20s", outage: (10, 70), until: 95 }.play();
+    report.all_are_answered();
+    assert!(report.attempts() - report.streams.len() <= 3 * 2, "whoever was under way when it began to rest: {}", report.attempts());
+    assert_eq!(report.crowd.probes, []);
+    assert!(report.back_at() <= second(70) + Duration::from_secs(20), "{:?}", report.back_at());
+    assert_eq!(report.crowd.allowed, 0, "the fallback answers sooner");
+}
+
+#[test]
 fn without_a_fallback_most_are_told_at_once_that_nobody_can_answer() {
     let report = Drill { rate: 20, away: "50ms status 503", outage: (10, 70), until: 105 }.play_with(BreakerPolicy::STANDARD, "");
     let unanswered: Vec<_> = report.streams.iter().filter(|stream| stream.answer.is_empty()).collect();
