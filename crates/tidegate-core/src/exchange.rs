@@ -223,6 +223,12 @@ impl Exchange {
         }
     }
 
+    /// Whether somebody else than the target of the running attempt may still answer.
+    #[must_use]
+    pub fn may_fall_back(&self) -> bool {
+        matches!(&self.line, Line::Before(delivery) if delivery.has_target())
+    }
+
     /// Whether the status line is out.
     #[must_use]
     pub fn head(&self) -> Head {
@@ -280,6 +286,14 @@ impl Exchange {
         }
     }
 
+    /// The running attempt's request had to be sent once more, since the connection broke under it: that was a repetition, and the provider
+    /// may have had both.
+    pub fn sent_again(&mut self) {
+        if let (Line::Before(delivery), Some(attempt)) = (&mut self.line, self.tally.attempts.last()) {
+            delivery.asked(&attempt.target);
+        }
+    }
+
     /// Decides on one provider event.
     ///
     /// Comments and empty deltas prove that the connection lives, not that the answer makes progress, so they leave the idle limit alone.
@@ -327,7 +341,7 @@ impl Exchange {
     /// `pushback` is the provider's `Retry-After`.
     pub fn failed(&mut self, failure: Failure, pushback: Option<Duration>, now: Moment, health: &mut dyn Health) -> AfterFailure {
         if let Some(pushback) = pushback {
-            self.pushback_until = Some(now + pushback);
+            self.note_pushback(now + pushback, now);
         }
         let again = self.again_after(failure, pushback, now, health);
         self.note_failed(failure, again, now);
@@ -375,12 +389,13 @@ impl Exchange {
 
     /// Decides on an answer that gave `bytes` of text while its rate was measured: it is committed, or another target takes over.
     ///
-    /// Without another target it is committed however slow it is: a slow answer is better than none.
+    /// Without another target, or the time for one, it is committed however slow it is: a slow answer is better than none.
     pub fn judge_rate(&mut self, bytes: u64, now: Moment) -> Verdict {
         self.timers.stop(TimeoutKind::RateWindow);
-        let is_slow = self.limits.rate_guard.take().is_some_and(|guard| guard.is_too_slow(bytes));
+        let is_slow = self.limits.rate_guard.is_some_and(|guard| guard.is_too_slow(bytes));
+        let has_time = self.time_left(now) >= self.limits.least;
         match &self.line {
-            Line::Before(delivery) if is_slow && delivery.has_target() => Verdict::Fail(Failure::TooSlow),
+            Line::Before(delivery) if is_slow && has_time && delivery.has_target() => Verdict::Fail(Failure::TooSlow),
             Line::Before(_) => {
                 self.tally.output_handed_over(now);
                 self.commit(now);
@@ -492,10 +507,15 @@ impl Exchange {
 
     fn skip(&mut self, target: Target, skip: Skip, now: Moment) {
         if let Some(until) = skip.until {
-            let soonest = self.pushback_until.map_or(until, |known| known.min(until));
-            self.pushback_until = Some(soonest);
+            self.note_pushback(until, now);
         }
         self.tally.skip(target, skip.reason, now);
+    }
+
+    /// The client may come back as soon as one of the pauses is over. One that was waited for is no longer news.
+    fn note_pushback(&mut self, until: Moment, now: Moment) {
+        let soonest = self.pushback_until.filter(|known| *known > now).map_or(until, |known| known.min(until));
+        self.pushback_until = Some(soonest);
     }
 
     /// Why no target was asked at all.

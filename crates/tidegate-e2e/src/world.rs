@@ -19,6 +19,9 @@ use crate::wait::eventually;
 /// The key that the gateway holds for the mock provider. It may appear on the provider's wire and nowhere else.
 pub const PROVIDER_KEY: &str = "sk-provider-0123456789abcdef";
 
+/// For [`WorldBuilder::recovers`]: waits that a test can wait for, and room for every repetition. More of `[retry]` and sections may follow.
+pub const QUICK: &str = "[retry]\nbackoff = \"20ms\"\njitter = \"1ms\"\nbudget_floor = 100000\n";
+
 /// A mock provider, a gateway in front of it, and the folder that the gateway runs in.
 pub struct World {
     /// The gateway.
@@ -33,6 +36,7 @@ pub struct World {
 /// A [`World`] to be.
 pub struct WorldBuilder {
     scenario: String,
+    provider_keys: String,
     server: String,
     provider: String,
     model: String,
@@ -59,6 +63,7 @@ impl World {
     pub fn of(scenario: &str) -> WorldBuilder {
         WorldBuilder {
             scenario: scenario.to_owned(),
+            provider_keys: format!("api_key = \"{PROVIDER_KEY}\""),
             server: String::new(),
             provider: String::new(),
             model: String::new(),
@@ -135,6 +140,14 @@ impl World {
         Ok(())
     }
 
+    /// Every request that the mock had for `model`, in order.
+    #[must_use]
+    pub fn requests(&self, model: &str) -> Vec<JournalEntry> {
+        let mut entries = self.mock.journal().entries();
+        entries.retain(|entry| entry.model == model);
+        entries
+    }
+
     /// The mock's only request for `model`, as it stands once `settled` says so.
     ///
     /// # Errors
@@ -149,10 +162,24 @@ impl World {
 }
 
 impl WorldBuilder {
+    /// What the mock plays, where that is put together beside the rest.
+    #[must_use]
+    pub fn scenario(mut self, scenario: &str) -> Self {
+        scenario.clone_into(&mut self.scenario);
+        self
+    }
+
     /// Lines for `[server]`.
     #[must_use]
     pub fn server(mut self, lines: &str) -> Self {
         self.server += lines;
+        self
+    }
+
+    /// Keys for the provider, which take turns.
+    #[must_use]
+    pub fn provider_keys(mut self, keys: &[&str]) -> Self {
+        self.provider_keys = format!("api_keys = {keys:?}");
         self
     }
 
@@ -177,7 +204,21 @@ impl WorldBuilder {
         self
     }
 
-    /// Whole sections.
+    /// A model that is served by these of the mock's targets, in this order; at another provider than `mock` where that goes before the name:
+    /// `other/a`. Further members of a route follow its name: `a, weight = 3`. The model's own lines may follow by [`WorldBuilder::more`].
+    #[must_use]
+    pub fn routes(self, model: &str, targets: &[&str]) -> Self {
+        let route = |target: &&str| {
+            let (name, members) = target.split_once(',').unwrap_or((target, ""));
+            let (provider, name) = name.split_once('/').unwrap_or(("mock", name));
+            let comma = if members.is_empty() { "" } else { "," };
+            format!("{{ provider = \"{provider}\", model = \"{name}\"{comma}{members} }}")
+        };
+        let routes: Vec<String> = targets.iter().map(route).collect();
+        self.more(&format!("[models.\"{model}\"]\nroutes = [{}]\n", routes.join(", ")))
+    }
+
+    /// Whole sections. `{mock}` in them is the mock's base URL.
     #[must_use]
     pub fn more(mut self, sections: &str) -> Self {
         self.more += sections;
@@ -245,8 +286,9 @@ impl WorldBuilder {
     fn configuration(&self, provider: &str) -> Result<String> {
         let mut text = String::new();
         writeln!(text, "[server]\nlisten = \"127.0.0.1:0\"\n{}", self.server)?;
-        writeln!(text, "[providers.mock]\nkind = \"openai\"\nbase_url = \"{provider}\"\napi_key = \"{PROVIDER_KEY}\"\n{}", self.provider)?;
-        writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}{}", self.model, self.recovery, self.more)?;
+        writeln!(text, "[providers.mock]\nkind = \"openai\"\nbase_url = \"{provider}\"\n{}\n{}", self.provider_keys, self.provider)?;
+        let more = self.more.replace("{mock}", provider);
+        writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}{more}", self.model, self.recovery)?;
         Ok(text)
     }
 }

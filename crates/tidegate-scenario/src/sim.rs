@@ -41,6 +41,7 @@ pub struct Simulation<'s> {
     ways: Vec<(String, Way)>,
     cut_short: Option<(Duration, Failure)>,
     restarts: usize,
+    perseveres: bool,
 }
 
 /// How long a request is on its way to a target.
@@ -96,6 +97,7 @@ impl<'s> Simulation<'s> {
             ways: Vec::new(),
             cut_short: None,
             restarts: 0,
+            perseveres: false,
         }
     }
 
@@ -149,6 +151,12 @@ impl<'s> Simulation<'s> {
         Self { restarts: most, ..self }
     }
 
+    /// With nobody who waits: when all targets have failed, it begins anew until its deadline.
+    #[must_use]
+    pub fn perseveres(self) -> Self {
+        Self { perseveres: true, ..self }
+    }
+
     /// With targets that do as `scenario` says when they are asked at `from` or later. Called in the order of the moments.
     #[must_use]
     pub fn from_then_on(mut self, from: Moment, scenario: &'s Scenario) -> Self {
@@ -186,6 +194,7 @@ impl<'s> Simulation<'s> {
 
     fn exchange(&self, now: Moment) -> Exchange {
         let exchange = Exchange::new(self.mode, self.limits, self.plan(), now);
+        let exchange = if self.perseveres { exchange.persevering(self.plan()) } else { exchange };
         if self.early_head { exchange } else { exchange.without_early_head() }
     }
 

@@ -14,6 +14,10 @@ mod keepalive;
 mod provider_http;
 mod relay;
 
+mod breakers;
+mod recovery;
+mod routes;
+
 mod forward_proxy;
 mod upstream;
 
@@ -25,6 +29,7 @@ mod slow_client;
 mod ledger;
 mod operation;
 mod secrets;
+mod spend;
 mod streams_command;
 
 mod proxy;

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -54,25 +54,34 @@ enum Wire {
 
 /// How far an opening attempt has come, told from inside its future to whoever polls it.
 #[derive(Debug, Default)]
-pub struct Steps(AtomicU8);
+pub struct Steps {
+    reached: AtomicU8,
+    sent_again: AtomicBool,
+}
 
 impl Steps {
     const ORDER: [Phase; 3] = [Phase::Connecting, Phase::Connected, Phase::Sent];
 
     /// Notes that `phase` is reached.
     pub(super) fn reach(&self, phase: Phase) {
-        self.0.fetch_max(phase as u8 + 1, Ordering::Relaxed);
+        self.reached.fetch_max(phase as u8 + 1, Ordering::Relaxed);
     }
 
     /// Whether the provider has the whole request.
     #[must_use]
     pub fn is_sent(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > Phase::Sent as u8
+        self.reached.load(Ordering::Relaxed) > Phase::Sent as u8
+    }
+
+    /// Whether the request went out twice, since the connection that rested was closed under the first. True once.
+    #[must_use]
+    pub fn take_sent_again(&self) -> bool {
+        self.sent_again.swap(false, Ordering::Relaxed)
     }
 
     /// The phases that were reached beyond the first `known`, in order.
     pub fn beyond(&self, known: usize) -> impl Iterator<Item = Phase> + use<> {
-        let reached = usize::from(self.0.load(Ordering::Relaxed));
+        let reached = usize::from(self.reached.load(Ordering::Relaxed));
         Self::ORDER.into_iter().take(reached).skip(known)
     }
 }
@@ -80,7 +89,8 @@ impl Steps {
 /// Sends `call` to `provider` and waits for the head of the answer. It knows no limit: whoever polls it has the clock.
 ///
 /// A connection of the pool that the provider closes at the very moment of its use is replaced by a fresh one, once: the provider cannot have
-/// begun to answer, and the race is the pool's business, not the caller's.
+/// begun to answer, and the race is the pool's business, not the caller's. Nobody can tell it from a provider that hangs up on every request,
+/// so [`Steps::take_sent_again`] tells whoever counts them.
 ///
 /// # Errors
 ///
@@ -118,6 +128,7 @@ async fn over_own(provider: &Provider, slot: Slot, call: &Call, steps: &Arc<Step
         match over_h1(provider, io, call, steps).await {
             Err(H1Error::ClosedBeforeAnswer) => {
                 tracing::debug!(provider = %provider.name, "a resting connection was closed under a request");
+                steps.sent_again.store(steps.is_sent(), Ordering::Relaxed);
             }
             result => return on_own(result, slot),
         }

@@ -15,6 +15,7 @@ use super::refuse;
 use crate::arrive::meter::Meter;
 use crate::gateway::Gateway;
 use crate::header_name;
+use crate::record::live::Live;
 use crate::relay::held::Piece;
 use crate::relay::pump::{Pump, Step};
 
@@ -104,12 +105,13 @@ fn stream_headers(pump: &Pump) -> HeaderMap {
     headers
 }
 
-/// Which stream it is, who answers, and what the provider says that is the client's business.
+/// Which stream it is, who answers, and what the provider says that is the client's business. A head that goes out before the answer names
+/// nobody who may be replaced yet, and counts no attempts.
 fn identity_headers(pump: &Pump) -> HeaderMap {
-    let identity = &pump.live().identity;
-    let tally = pump.live().exchange.tally();
+    let Live { identity, exchange, .. } = pump.live();
+    let is_early = exchange.ending().is_none() && !exchange.is_committed();
     let mut headers = HeaderMap::with_capacity(12);
-    if let Some(theirs) = pump.provider_headers() {
+    if let Some(theirs) = pump.provider_headers().filter(|_| !exchange.may_fall_back()) {
         for (name, value) in theirs.iter().filter(|(name, _)| is_clients_business(name)) {
             headers.append(name, value.clone());
         }
@@ -121,8 +123,10 @@ fn identity_headers(pump: &Pump) -> HeaderMap {
     };
     set(&header_name::REQUEST_ID, identity.client_request_id.clone().unwrap_or_else(|| identity.request_id.to_string()));
     set(&header_name::STREAM_ID, identity.id.to_string());
-    set(&header_name::ATTEMPTS, tally.asked().count().to_string());
-    if let Some(attempt) = tally.asked().next_back() {
+    if !is_early {
+        set(&header_name::ATTEMPTS, exchange.tally().asked().count().to_string());
+    }
+    if let Some(attempt) = exchange.tally().asked().next_back().filter(|_| !exchange.may_fall_back()) {
         set(&header_name::PROVIDER, attempt.target.provider.to_string());
         set(&header_name::MODEL, attempt.target.model.to_string());
     }

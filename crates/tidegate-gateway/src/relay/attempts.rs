@@ -160,7 +160,8 @@ impl Pump {
     fn ended(&mut self, ending: Ending, now: Moment) {
         let Some(prospects) = self.errand.prospects.as_deref() else { return self.tell(ending) };
         let order = Arc::clone(&prospects.order);
-        let may_restart = order.wishes.allows_restart && self.mode == DeliveryMode::Stream && self.restarts < MAX_RESTARTS;
+        let is_bounded = self.restarts < MAX_RESTARTS && !self.meter.has_to_end();
+        let may_restart = order.wishes.allows_restart && self.mode == DeliveryMode::Stream && is_bounded;
         let time_left = self.live.exchange.time_left(now);
         match RestartConsent::after(ending, may_restart) {
             Some(consent) if order.setup.config.deadline.policy.is_useful(time_left) => {

@@ -105,6 +105,7 @@ pub struct Pump {
     pub(super) status: StatusCode,
     pub(super) restarts: u32,
     pub(super) detail: Box<Detail>,
+    /// Headers of the running attempt's answer, or of the last one's.
     pub(super) provider_headers: Option<Box<HeaderMap>>,
     timer: Pin<Box<Sleep>>,
     armed: Moment,
@@ -312,6 +313,9 @@ impl Pump {
                 for phase in steps.beyond(*seen) {
                     *seen += 1;
                     self.live.exchange.reached(phase, now);
+                }
+                if steps.take_sent_again() {
+                    self.live.exchange.sent_again();
                 }
                 match result {
                     Poll::Pending => return Poll::Pending,

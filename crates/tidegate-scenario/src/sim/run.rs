@@ -286,7 +286,9 @@ impl<'s> Run<'s> {
 
     fn restart(&mut self, consent: RestartConsent, ending: delivery::Ending, time_left: Duration) {
         let profile = TimeoutProfile { total: time_left, ..self.setup.limits.profile };
-        let exchange = Exchange::restarted(consent, Limits { profile, ..self.setup.limits }, self.setup.plan(), self.now);
+        let failed = self.exchange.tally().asked().next_back().map(|attempt| &attempt.target);
+        let plan = failed.map_or_else(|| self.setup.plan(), |target| self.setup.plan().putting_off(target));
+        let exchange = Exchange::restarted(consent, Limits { profile, ..self.setup.limits }, plan, self.now);
         self.before.push(std::mem::replace(&mut self.exchange, exchange));
         let [from, to] = [self.before.len(), self.before.len() + 1].map(|n| n.to_string());
         self.pass(openai_chat::restart_event(&from, &to, ending.failure.map_or("", Failure::code)));
