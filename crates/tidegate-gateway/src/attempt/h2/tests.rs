@@ -122,6 +122,17 @@ async fn where_the_peer_allows_no_more_streams_another_connection_is_opened_and_
 }
 
 #[tokio::test]
+async fn until_the_peer_says_how_many_streams_it_allows_a_connection_carries_one() {
+    let (provider, _) = provider(|_| {}, true, "").await;
+    let (slot, io) = (provider.slot().await.expect("a right to it"), provider.connect().await.expect("a connection"));
+    let first = provider.http2.adopt(io, slot).await.expect("HTTP/2");
+    assert!(provider.http2.place_anywhere().is_none());
+    let answer = first.send("http://localhost/", &HeaderMap::new(), Bytes::new(), &Arc::default()).await.expect("an answer");
+    assert!(provider.http2.place_with_ease().is_some(), "its settings came before its answer");
+    drop(answer);
+}
+
+#[tokio::test]
 async fn a_connection_without_streams_is_closed_when_it_rested_too_long() {
     let (provider, seen) = provider(|_| {}, true, "connection_max_idle = \"1s\"\nmax_connections = 1").await;
     let answer = answered(&provider, PATIENCE).await.expect("an answer");
