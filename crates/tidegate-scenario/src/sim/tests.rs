@@ -48,6 +48,20 @@ fn check_all(texts: &[&str], modes: &[DeliveryMode], expected: Expect) {
     expected.assert_eq(&lines);
 }
 
+/// Plays each scenario in each mode under `limits` and writes a line for each, with what was decided.
+#[expect(clippy::needless_pass_by_value, reason = "an expectation is written in the call")]
+fn check_decisions(limits: Limits, texts: &[&str], modes: &[DeliveryMode], expected: Expect) {
+    let mut lines = String::new();
+    for text in texts {
+        lines += &format!("{text}\n");
+        for mode in modes {
+            let Simulated { view, exchange, .. } = Simulation::new(&scenario(text), *mode).limits(limits).run();
+            lines += &format!("    {:8} {view}; {}\n", mode.name(), decisions(&exchange));
+        }
+    }
+    expected.assert_eq(&lines);
+}
+
 /// What was decided after each attempt, in a line.
 fn decisions(exchange: &Exchange) -> String {
     let decided = exchange.tally().attempts.iter().map(|attempt| {

@@ -7,7 +7,7 @@ use tidegate_core::failure::Retry;
 use tidegate_core::health::SkipReason;
 use tidegate_core::limits::RateGuard;
 
-use super::recovery::{Resting, WELL, leg};
+use super::recovery::{Resting, leg};
 use super::*;
 
 /// A step of a script; `%` stands for its text, which no other script has.
@@ -71,7 +71,6 @@ fn worlds() -> impl Strategy<Value = Resting> {
         until: Duration::from_secs(until),
         has_budget,
         chance: f64::from(chance) / 1_000.0,
-        ..WELL
     })
 }
 
