@@ -37,6 +37,7 @@ pub struct World {
 pub struct WorldBuilder {
     scenario: String,
     provider_keys: String,
+    mock_key: Option<String>,
     server: String,
     provider: String,
     model: String,
@@ -63,6 +64,7 @@ impl World {
     pub fn of(scenario: &str) -> WorldBuilder {
         WorldBuilder {
             scenario: scenario.to_owned(),
+            mock_key: Some(PROVIDER_KEY.to_owned()),
             provider_keys: format!("api_key = \"{PROVIDER_KEY}\""),
             server: String::new(),
             provider: String::new(),
@@ -195,6 +197,13 @@ impl WorldBuilder {
         self
     }
 
+    /// A provider that takes any key.
+    #[must_use]
+    pub fn any_provider_key(mut self) -> Self {
+        self.mock_key = None;
+        self
+    }
+
     /// Lines for `[providers.mock]`.
     #[must_use]
     pub fn provider(mut self, lines: &str) -> Self {
@@ -281,7 +290,7 @@ impl WorldBuilder {
 
     async fn build(self) -> Result<(World, Option<String>)> {
         let script = if self.scenario.is_empty() { None } else { Some(self.scenario.parse()?) };
-        let mock = Mock::start(MockSettings { script, api_key: Some(PROVIDER_KEY.to_owned()), ..MockSettings::default() }).await?;
+        let mock = Mock::start(MockSettings { script, api_key: self.mock_key.clone(), ..MockSettings::default() }).await?;
         let folder = TempDir::new()?;
         let edge = match &self.edge {
             Some(edge) => Some(edge.start(&mock, folder.path()).await?),

@@ -31,6 +31,7 @@ mod slow_client;
 
 mod ledger;
 mod operation;
+mod second_look;
 mod secrets;
 mod spend;
 mod streams_command;

@@ -4,13 +4,14 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header as http_header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header as http_header};
 use tidegate_config::OnDisconnect;
 use tidegate_core::failure::Failure;
 use tidegate_core::limits::DeliveryMode;
 use tidegate_wire::names::{header, value};
 
 use super::answer::{AnswerBody, Response, StreamBody};
+use super::background::Job;
 use super::refuse;
 use crate::arrive::meter::Meter;
 use crate::gateway::Gateway;
@@ -77,6 +78,11 @@ fn whole(pump: Pump, piece: Piece, meter: Arc<Meter>) -> Response {
     let mut headers = identity_headers(&pump);
     headers.insert(http_header::CONTENT_TYPE, HeaderValue::from_static(value::JSON));
     let status = pump.status();
+    if let Some(job) = pump.live().identity.restarted_as.filter(|_| status == StatusCode::ACCEPTED)
+        && let Ok(url) = HeaderValue::try_from(Job { id: job }.url())
+    {
+        headers.insert(http_header::LOCATION, url);
+    }
     let (live, _) = pump.into_parts();
     let mut response = Response::new(AnswerBody::last_of(live, meter, piece));
     *response.status_mut() = status;
