@@ -12,13 +12,19 @@ use tidegate_scenario::JournalEntry;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-/// A provider that answers each request with these bytes and then does nothing.
-async fn stalling_provider(answer: &'static [u8]) -> Result<SocketAddr> {
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\ncontent-length: 102\r\n\r\n\
+    data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"for Alice\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+const FAILURE: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// A provider that answers its n-th connection with the n-th of these, the last of them for ever, and then does nothing.
+async fn provider(answers: &'static [&'static [u8]]) -> Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let addr = listener.local_addr()?;
     tokio::spawn(async move {
         let mut kept = Vec::new();
+        let mut answers = answers.iter().chain(answers.last().into_iter().cycle());
         while let Ok((mut socket, _)) = listener.accept().await {
+            let Some(answer) = answers.next() else { return };
             let mut request = [0; 4096];
             drop(socket.read(&mut request).await);
             drop(socket.write_all(answer).await);
@@ -30,8 +36,12 @@ async fn stalling_provider(answer: &'static [u8]) -> Result<SocketAddr> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_cannot_be_compared_share_no_cached_answer() -> Result<()> {
-    let chain = "[models.m]\nroutes = [{ provider = \"mock\" }]\ndegrade = [{ cached = \"1h\" }]\n";
-    let world = World::of("m: 'for Alice alone' end | status 500").recovers("[retry]\nattempts = 1\n").more(chain).start().await?;
+    let chain = format!(
+        "[providers.p]\nkind = \"openai\"\nbase_url = \"http://{}/v1\"\n\
+         [models.m]\nroutes = [{{ provider = \"p\" }}]\ndegrade = [{{ cached = \"1h\" }}]\n",
+        provider(&[ANSWER, FAILURE]).await?
+    );
+    let world = World::of("").recovers("[retry]\nattempts = 1\n").more(&chain).start().await?;
     // A number that no computer holds, as JSON allows it: the same as a text that was cut in the middle of an emoji.
     let ask = async |text: &str| {
         let body = format!(r#"{{"model":"m","stream":true,"x":1e999,"messages":[{{"role":"user","content":"{text}"}}]}}"#);
@@ -45,9 +55,8 @@ async fn requests_that_cannot_be_compared_share_no_cached_answer() -> Result<()>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_whose_reason_never_comes_is_judged_by_its_status() -> Result<()> {
-    let addr =
-        stalling_provider(b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{\"error\"")
-            .await?;
+    let addr = provider(&[b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{\"error\""])
+        .await?;
     let world = World::of("").provider_at("stalls", addr).start().await?;
     for chat in [Chat::new("stalls"), Chat::whole("stalls")] {
         let began = Instant::now();
@@ -62,7 +71,7 @@ async fn a_refusal_whose_reason_never_comes_is_judged_by_its_status() -> Result<
 #[tokio::test(flavor = "multi_thread")]
 async fn a_whole_answer_that_does_not_come_is_asked_for_elsewhere() -> Result<()> {
     let routes = "[models.x]\nroutes = [{ provider = \"mock\", model = \"silent\" }, { provider = \"mock\", model = \"good\" }]\n\
-        timeouts = { first_byte = \"500ms\", idle = \"500ms\", total = \"4s\" }\n";
+        timeouts = { connect = \"500ms\", first_byte = \"500ms\", idle = \"500ms\", total = \"4s\" }\n";
     let world = World::of("silent: stall; good: 'hello' end").recovers("").more(routes).start().await?;
     let (view, record) = world.chat_and_record(&Chat::whole("x")).await?;
     assert!(view.completed() && view.text == "hello", "{view:?}");
