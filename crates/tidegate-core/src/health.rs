@@ -1,5 +1,7 @@
 //! What all streams of a process know together about the targets, as one stream's decisions ask it.
 
+use std::time::Duration;
+
 use crate::clock::Moment;
 use crate::route::Target;
 
@@ -11,6 +13,11 @@ pub trait Health {
     ///
     /// [`Skip`]: the target is passed over and the record says why.
     fn admit(&mut self, target: &Target, now: Moment) -> Result<(), Skip>;
+
+    /// How long `target` will not be asked, as far as is known now: a wait that is shorter is for nothing. A world without breakers has none.
+    fn rests_for(&mut self, _target: &Target, _now: Moment) -> Option<Duration> {
+        None
+    }
 
     /// Whether the retry budget has room for one more repetition at the same target. `true` takes it.
     fn may_repeat(&mut self, now: Moment) -> bool;

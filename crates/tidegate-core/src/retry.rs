@@ -46,6 +46,8 @@ pub struct Situation {
     pub times_here: u32,
     /// The provider's `Retry-After`.
     pub pushback: Option<Duration>,
+    /// How long this target will not be asked, whoever wants to.
+    pub rests_for: Option<Duration>,
     /// Until the stream's deadline.
     pub time_left: Duration,
     /// An attempt with less time than this is of no use.
@@ -83,8 +85,9 @@ impl RetryPolicy {
         }
         let wait = self.wait(situation, health.chance());
         let is_too_long = situation.others > 0 && situation.pushback.is_some_and(|pushback| pushback > self.longest_pushback);
+        let is_for_nothing = situation.rests_for.is_some_and(|rest| rest > wait);
         let comes_too_late = wait + situation.least > situation.time_left;
-        if is_too_long || comes_too_late || !health.may_repeat(now) { next } else { Again::Same(wait) }
+        if is_too_long || is_for_nothing || comes_too_late || !health.may_repeat(now) { next } else { Again::Same(wait) }
     }
 
     /// The wait before the same target is asked again: never shorter than it asked for.

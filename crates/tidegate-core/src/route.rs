@@ -112,12 +112,14 @@ impl RoutePlan {
             self.leg.left.retain(|target| target.larger_context);
             self.further.clear();
         }
+        let asked = self.leg.asked.as_ref();
         let situation = Situation {
             retry: failed.retry,
             attempts_left: self.leg.attempts,
             others: u32::try_from(self.leg.left.len()).unwrap_or(u32::MAX),
-            times_here: self.leg.asked.as_ref().map_or(0, |(_, times)| *times),
+            times_here: asked.map_or(0, |(_, times)| *times),
             pushback: failed.pushback,
+            rests_for: asked.and_then(|(target, _)| health.rests_for(target, now)),
             time_left: failed.time_left,
             least: failed.least,
         };

@@ -6,7 +6,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The first failure of a target that another one could replace, with all the time in the world.
 fn situation(retry: Retry) -> Situation {
-    Situation { retry, attempts_left: 2, others: 1, times_here: 1, pushback: None, time_left: SECOND * 60, least: SECOND }
+    Situation { retry, attempts_left: 2, others: 1, times_here: 1, pushback: None, rests_for: None, time_left: SECOND * 60, least: SECOND }
 }
 
 fn after(situation: Situation) -> Again {
@@ -90,4 +90,14 @@ fn without_budget_the_same_target_is_not_repeated_but_another_is_asked() {
     let spent = |situation| RetryPolicy::STANDARD.after(&situation, &mut Spent, Moment::ORIGIN);
     assert_eq!(spent(situation(Retry::SameThenNext)), Again::Next);
     assert_eq!(spent(Situation { others: 0, ..situation(Retry::SameThenNext) }), Again::Stop);
+}
+
+#[test]
+fn nobody_waits_for_a_target_that_will_not_be_asked_then() {
+    let resting = |millis, others| {
+        let rests_for = Some(Duration::from_millis(millis));
+        after(Situation { rests_for, others, ..situation(Retry::SameThenNext) })
+    };
+    assert_eq!([resting(30_000, 1), resting(30_000, 0), resting(1_001, 1)], [Again::Next, Again::Stop, Again::Next]);
+    assert_eq!(resting(1_000, 1), Again::Same(SECOND), "its rest is over by then");
 }

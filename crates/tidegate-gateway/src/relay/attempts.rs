@@ -138,7 +138,8 @@ impl Pump {
             ticket.failed(failure, pushback, now);
         }
         let (mut ticket, mut cached) = (None, None);
-        let mut outlook = Outlook { gateway: &self.gateway, places: &[], cache_key: None, ticket: &mut ticket, cached: &mut cached };
+        let places = self.errand.prospects.as_deref().map_or(&[][..], |prospects| &prospects.places);
+        let mut outlook = Outlook { gateway: &self.gateway, places, cache_key: None, ticket: &mut ticket, cached: &mut cached };
         match self.live.exchange.failed(failure, pushback, now, &mut outlook) {
             AfterFailure::TryNext => {}
             AfterFailure::Wait => self.source = Source::Waiting,

@@ -1,5 +1,7 @@
 //! What one stream's decisions ask of everything that all streams share.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tidegate_core::Moment;
 use tidegate_core::health::{Health, Skip, SkipReason};
@@ -38,6 +40,13 @@ impl Health for Outlook<'_> {
                 self.cached.as_ref().map(drop).ok_or(Skip { reason: SkipReason::NotCached, until: None })
             }
             Some(Place::Static(_) | Place::Notify) | None => Ok(()),
+        }
+    }
+
+    fn rests_for(&mut self, target: &Target, now: Moment) -> Option<Duration> {
+        match self.places.get(target.place)? {
+            Place::Provider(place) => place.standing.rests_for(now),
+            Place::Cached(_) | Place::Static(_) | Place::Notify => None,
         }
     }
 

@@ -145,6 +145,12 @@ impl Standing {
         }
     }
 
+    /// How long it will not be asked, if no probe's outcome ends that before.
+    #[must_use]
+    pub fn rests_for(&self, now: Moment) -> Option<Duration> {
+        self.breaker().until(now).map(|until| until.since(now))
+    }
+
     fn snapshot(&self, now: Moment) -> Snapshot {
         let breaker = self.breaker();
         Snapshot {
