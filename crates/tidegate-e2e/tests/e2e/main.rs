@@ -15,6 +15,7 @@ mod provider_http;
 mod relay;
 
 mod breakers;
+mod outage;
 mod recovery;
 mod routes;
 
