@@ -18,6 +18,7 @@ mod breakers;
 mod outage;
 mod recovery;
 mod routes;
+mod waits;
 
 mod forward_proxy;
 mod upstream;
