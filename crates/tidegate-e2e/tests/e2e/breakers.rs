@@ -31,6 +31,11 @@ async fn ask(world: &World, model: &str) -> Result<(String, View, Value)> {
     Ok((chain(&record, ""), view, record))
 }
 
+/// What `p` does while its breaker opens.
+fn down_at_first() -> String {
+    format!("p: {}", ["status 503"; 5].join(" | "))
+}
+
 /// Opens the breaker of `p`, where a request for `m` asks it twice before the spare answers.
 async fn open(world: &World) -> Result<()> {
     for _ in 0..3 {
@@ -45,7 +50,7 @@ async fn five_failures_open_a_targets_breaker_and_from_then_on_it_is_passed_over
     let twice = "p:upstream_error>retry_same p:upstream_error>next_target s";
     assert_eq!((ask(&world, "m").await?.0.as_str(), ask(&world, "m").await?.0.as_str()), (twice, twice));
     assert_eq!((state(&world, "p").await, resting(&world, "p").await?), (Some("closed"), None), "four are not five");
-    assert_eq!(ask(&world, "m").await?.0, "p:upstream_error>retry_same p:skipped s", "it opened while the repetition waited");
+    assert_eq!(ask(&world, "m").await?.0, "p:upstream_error>next_target s", "nobody waits for a target that rests");
     for _ in 0..5 {
         let began = Instant::now();
         let (attempts, view, record) = ask(&world, "m").await?;
@@ -66,10 +71,9 @@ async fn five_failures_open_a_targets_breaker_and_from_then_on_it_is_passed_over
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_fifty_requests_at_the_half_open_moment_one_probes_and_the_others_go_elsewhere() -> Result<()> {
-    let down = "p: 5 TIMES status 503".replace("5 TIMES status 503", &["status 503"; 5].join(" | "));
     let probes = [("500ms status 503", "open", 0), ("1s 'back' end", "closed", 1)];
     for (probe, then, answered) in probes {
-        let world = World::of(&format!("{down} | {probe} | 'back' end; s: 'spare' end"))
+        let world = World::of(&format!("{} | {probe} | 'back' end; s: 'spare' end", down_at_first()))
             .recovers(&format!("{QUICK}[breaker]\ncooldown = \"2s\"\n"));
         let world = world.routes("m", &["p", "s"]).start().await?;
         open(&world).await?;
@@ -94,6 +98,25 @@ async fn of_fifty_requests_at_the_half_open_moment_one_probes_and_the_others_go_
         let next = if then == "closed" { "p" } else { "p:skipped s" };
         assert_eq!(ask(&world, "m").await?.0, next, "{probe}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_whose_client_leaves_proves_nothing_and_the_next_request_is_the_probe() -> Result<()> {
+    let world = World::of(&format!("{} | 20s end | 1s 'back' end | 'back' end; s: 'spare' end", down_at_first()))
+        .recovers(&format!("{QUICK}[breaker]\ncooldown = \"5s\"\n"))
+        .server("head_after = \"50ms\"\n")
+        .routes("m", &["p", "s"]);
+    let world = world.start().await?;
+    open(&world).await?;
+    eventually("half open", async || state(&world, "p").await.filter(|state| *state == "half_open")).await?;
+    let probe = world.gateway.send(&Chat::new("m")).await?;
+    assert_eq!(ask(&world, "m").await?.0, "p:skipped s");
+    probe.reset()?;
+    eventually("the probe's place is free", async || state(&world, "p").await.filter(|_| world.requests("p")[5].peer_left_at.is_some()))
+        .await?;
+    assert_eq!((ask(&world, "m").await?.0.as_str(), ask(&world, "m").await?.0.as_str()), ("p", "p"));
+    assert_eq!((world.requests("p").len(), state(&world, "p").await), (8, Some("closed")));
     Ok(())
 }
 

@@ -15,8 +15,10 @@ mod provider_http;
 mod relay;
 
 mod breakers;
+mod outage;
 mod recovery;
 mod routes;
+mod waits;
 
 mod forward_proxy;
 mod upstream;
