@@ -108,12 +108,25 @@ impl Lab {
         Site::prepare(kind, self.source)
     }
 
-    /// The peers with processes of their own.
+    /// The peers with processes of their own, once each: what recovery costs does not show in how a process starts or what it holds.
     pub(crate) fn proxies(&self) -> Vec<Kind> {
-        self.peers.clone()
+        self.peers.iter().copied().filter(|&kind| kind != Kind::Recovering).collect()
     }
 
-    /// Starts every peer afresh, the direct way first: its figures are what the others' are compared with.
+    /// Starts every one of [`Self::proxies`] afresh, the direct way first: its figures are what the others' are compared with.
+    ///
+    /// # Errors
+    ///
+    /// When one does not start.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the call ends the peers.
+    pub(crate) async fn start_proxies(&self) -> Result<Vec<Peer>> {
+        self.start(self.proxies()).await
+    }
+
+    /// Starts every peer afresh, the direct way first.
     ///
     /// # Errors
     ///
@@ -123,8 +136,12 @@ impl Lab {
     ///
     /// Dropping the call ends the peers.
     pub(crate) async fn start_all(&self) -> Result<Vec<Peer>> {
+        self.start(self.peers.clone()).await
+    }
+
+    async fn start(&self, kinds: Vec<Kind>) -> Result<Vec<Peer>> {
         let mut peers = vec![self.site(Kind::Direct)?.start().await?];
-        for &kind in &self.peers {
+        for kind in kinds {
             peers.push(self.site(kind)?.start().await?);
         }
         Ok(peers)

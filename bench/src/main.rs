@@ -96,7 +96,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
     let plan = if arguments.quick { Plan::QUICK } else { Plan::FULL };
     let whole = !arguments.quick && arguments.only.is_empty() && arguments.peer.is_empty();
     let figures = if arguments.only.is_empty() { Figure::ALL.to_vec() } else { arguments.only };
-    let peers = if arguments.peer.is_empty() { vec![Kind::Nginx, Kind::Tidegate] } else { arguments.peer };
+    let peers = if arguments.peer.is_empty() { vec![Kind::Nginx, Kind::Tidegate, Kind::Recovering] } else { arguments.peer };
     allow_open_files(plan.open_files())?;
     let mut lab = Lab::open(plan, peers)?;
     for figure in figures {

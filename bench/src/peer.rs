@@ -42,6 +42,8 @@ pub(crate) enum Kind {
     Nginx,
     /// The gateway with key check, scan, record and metrics.
     Tidegate,
+    /// The same with everything that recovers configured: three routes by latency, a degradation chain, a slow guard.
+    Recovering,
 }
 
 impl fmt::Display for Kind {
@@ -50,6 +52,7 @@ impl fmt::Display for Kind {
             Self::Direct => "direct",
             Self::Nginx => "nginx",
             Self::Tidegate => "Tidegate",
+            Self::Recovering => "Tidegate with recovery",
         })
     }
 }
@@ -74,7 +77,7 @@ impl Site {
         let key = match kind {
             Kind::Direct => None,
             Kind::Nginx => nginx::configure(folder.path(), address, source).map(|()| None)?,
-            Kind::Tidegate => Some(tidegate::configure(folder.path(), address, source)?),
+            Kind::Tidegate | Kind::Recovering => Some(tidegate::configure(folder.path(), address, source, kind == Kind::Recovering)?),
         };
         Ok(Self { kind, folder, address, key })
     }
@@ -94,7 +97,7 @@ impl Site {
         let process = match self.kind {
             Kind::Direct => None,
             Kind::Nginx => Some(spawn("nginx", nginx::command(self.folder.path()), &log)?),
-            Kind::Tidegate => Some(spawn("tidegate", tidegate::command(self.folder.path())?, &log)?),
+            Kind::Tidegate | Kind::Recovering => Some(spawn("tidegate", tidegate::command(self.folder.path())?, &log)?),
         };
         let mut peer = Peer { site: self, process, start: Duration::ZERO };
         while peer.process.is_some() && answers(peer.site.address).await.is_err() {

@@ -15,18 +15,20 @@ use crate::{
 
 const MEANING: &str = include_str!("report/meaning.md");
 
-/// The two tables: figures with a target, and what stands beside them.
+/// The tables: figures with a target, what stands beside them, and what being ready for failure costs.
 pub(crate) fn tables(findings: &Findings) -> String {
     let (targets, beside): (Vec<_>, Vec<_>) =
         ROWS.iter().filter(|facts| is_measured(facts, findings)).partition(|facts| facts.target.is_some());
     let targets: Vec<_> =
         targets.into_iter().filter_map(|facts| facts.target.map(|target| target_cells(facts, target, findings))).collect();
     let beside: Vec<_> = beside.into_iter().map(|facts| beside_cells(facts, findings)).collect();
-    format!(
-        "{}\n{}",
+    let recovery: Vec<_> = ROWS.iter().filter_map(|facts| recovery_cells(facts, findings)).collect();
+    [
         table::render(["figure", "direct", "nginx", "Tidegate", "ratio", "must", "aim", "met", "nginx then"], &targets),
-        table::render(["beside it", "direct", "nginx", "Tidegate"], &beside)
-    )
+        table::render(["beside it", "direct", "nginx", "Tidegate"], &beside),
+        table::render(["what recovery costs while all is well", "one route", "routes, breakers and a chain", "ratio"], &recovery),
+    ]
+    .join("\n")
 }
 
 /// The whole page.
@@ -58,6 +60,14 @@ fn target_cells(facts: &Facts, target: Target, findings: &Findings) -> [String; 
         verdict(target, tidegate, nginx).to_owned(),
         with_unit(facts, target.nginx_then),
     ]
+}
+
+/// The same figure without and with everything that recovers; `None` where it was not measured.
+fn recovery_cells(facts: &Facts, findings: &Findings) -> Option<[String; 4]> {
+    let (plain, recovering) = (findings.value(facts.row, Kind::Tidegate)?, findings.value(facts.row, Kind::Recovering)?);
+    let ratio = if plain > 0.0 { format!("{:.2}", recovering / plain) } else { nothing() };
+    let [plain, recovering] = [Kind::Tidegate, Kind::Recovering].map(|kind| measured(facts, findings, kind));
+    Some([facts.label.to_owned(), plain, recovering, ratio])
 }
 
 fn beside_cells(facts: &Facts, findings: &Findings) -> [String; 4] {

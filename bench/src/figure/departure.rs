@@ -24,7 +24,7 @@ const SLOW: Duration = Duration::from_secs(1);
 const PACED: Duration = Duration::from_millis(20);
 
 pub(super) async fn measure(lab: &mut Lab) -> Result<()> {
-    let peers = lab.start_all().await?;
+    let peers = lab.start_proxies().await?;
     for _ in 0..lab.plan.rounds {
         for peer in peers.iter() {
             let kind = peer.kind();

@@ -8,9 +8,37 @@ use super::KEPT;
 
 const CONFIG: &str = "tidegate.toml";
 
+/// A model that can fall back: what the healthy path pays for it is measured.
+const RECOVERING: &str = r#"[providers.second]
+kind = "openai"
+base_url = "http://{source}/v1"
+api_key = "sk-bench-source"
+idle_connections = {kept}
+[providers.third]
+kind = "openai"
+base_url = "http://{source}/v1"
+api_keys = ["sk-bench-source", "sk-bench-source-too"]
+idle_connections = {kept}
+[models."*"]
+routes = [{ provider = "source", weight = 2 }, { provider = "second", weight = 1 }, { provider = "third", weight = 0 }]
+balance = "latency"
+degrade = [{ model = "small", max_tokens = 512 }, { static = "Please try again in a minute." }]
+profile = "patient"
+[models.small]
+routes = [{ provider = "third", model = "small" }]
+profile = "patient"
+"#;
+/// A model with one route.
+const PLAIN: &str = r#"[models."*"]
+routes = [{ provider = "source" }]
+profile = "patient"
+"#;
+
 /// Writes the configuration into `folder`, patient with streams that are silent on purpose and with
 /// connections that are opened long before their use (as patient as nginx is by default), and makes a client's key.
-pub(super) fn configure(folder: &Path, address: SocketAddr, source: SocketAddr) -> Result<String> {
+pub(super) fn configure(folder: &Path, address: SocketAddr, source: SocketAddr, recovers: bool) -> Result<String> {
+    let models = if recovers { RECOVERING } else { PLAIN };
+    let models = models.replace("{source}", &source.to_string()).replace("{kept}", &KEPT.to_string());
     let text = format!(
         r#"[server]
 listen = "{address}"
@@ -22,10 +50,7 @@ kind = "openai"
 base_url = "http://{source}/v1"
 api_key = "sk-bench-source"
 idle_connections = {KEPT}
-[models."*"]
-routes = [{{ provider = "source" }}]
-profile = "patient"
-[profiles.patient]
+{models}[profiles.patient]
 connect = "5s"
 first_byte = "1m"
 idle = "10m"

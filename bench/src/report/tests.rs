@@ -36,3 +36,13 @@ fn several_rounds_show_their_median_and_their_ends() {
 fn a_peer_that_was_not_measured_is_judged_by_nothing() {
     assert_eq!(line(&findings(Row::Start, &[20.0], &[]), "exec to first 200")[4..9], ["–", "–", "≤ 50 ms", "≤ 20 ms", "–"]);
 }
+
+#[test]
+fn what_recovery_costs_is_a_ratio_of_the_gateway_to_itself() {
+    let mut findings = findings(Row::PacedCpu, &[10.0], &[12.0]);
+    findings.add(Row::PacedCpu, Kind::Recovering, 12.6);
+    let tables = tables(&findings);
+    let line = tables.lines().rev().find(|line| line.contains("500 paced streams, 20 ms")).expect("it was measured");
+    let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+    assert_eq!(cells[2..5], ["12.0 µs", "12.6 µs", "1.05"]);
+}

@@ -102,6 +102,7 @@ fn model(model: &Model, config: &Config) -> ModelFile {
         thinking_profile: model.thinking_timing.profile.clone().unwrap_or_default(),
         thinking_timeouts: timeouts(&model.thinking_timing),
         delivery: match model.delivery {
+            DeliveryMode::Stream if model.background => DeliveryName::Background,
             DeliveryMode::Stream => DeliveryName::Stream,
             DeliveryMode::Coherent => DeliveryName::Coherent,
             DeliveryMode::Buffered => DeliveryName::Buffered,

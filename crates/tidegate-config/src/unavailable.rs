@@ -19,7 +19,6 @@ const ROWS: &[Row] = &[
     whole(&["sessions"], "remove it"),
     whole(&["ledger", "url"], "remove it, or DATABASE_URL from the environment; records are kept in SQLite at `ledger.path`"),
     value(&["providers", "*", "kind"], "anthropic", "use an OpenAI-compatible address with kind = \"openai\""),
-    value(&["models", "*", "delivery"], "background", "write \"stream\", \"coherent\" or \"buffered\""),
     value(&["models", "*", "on_disconnect"], "resume", "write \"cancel\" or \"drain\""),
 ];
 

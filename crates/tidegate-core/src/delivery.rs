@@ -110,6 +110,11 @@ impl Delivery<Pending> {
         self.state.plan.take_next()
     }
 
+    /// Begins with `plan` anew, after everything of the one before has failed.
+    pub(crate) fn renew(&mut self, plan: RoutePlan) {
+        *self.state.plan = plan;
+    }
+
     /// An attempt at `target` begins.
     pub(crate) fn asked(&mut self, target: &Target) {
         self.state.plan.asked(target);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::delivery::{Committed, Delivery, Ending, Head, Pending, RestartConsent};
 use crate::event::{EventFacts, EventKind};
-use crate::failure::{Failure, Retry};
+use crate::failure::{Blame, Failure, Retry};
 use crate::health::{Health, Skip, SkipReason};
 use crate::limits::{DeliveryMode, Limits, RateGuard, TimeoutProfile};
 use crate::record::{AttemptOutcome, Decision};
@@ -23,6 +23,9 @@ use crate::retry::Again;
 use crate::route::{Failed, RoutePlan, Target};
 use crate::tally::{AttemptTally, Fate, Tally};
 use crate::timers::{TimeoutKind, TimerTable};
+
+/// How long a stream that perseveres leaves everybody alone once all have failed it.
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// How far an attempt has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +91,8 @@ pub enum Due {
 pub enum Next {
     /// Ask this target.
     Ask(Target),
+    /// Nobody can be asked now: wait until [`Due::Attempt`].
+    Wait,
     /// Output was shown, so nobody else may be asked.
     Committed,
     /// The stream is over: nobody is left to ask.
@@ -121,6 +126,8 @@ pub struct Exchange {
     head_due: Option<Moment>,
     /// Until when the providers asked to be left alone.
     pushback_until: Option<Moment>,
+    /// The whole plan, for a stream that waits for better times when all of it has failed.
+    perseveres: Option<Box<RoutePlan>>,
     tally: Tally,
 }
 
@@ -150,6 +157,7 @@ impl Exchange {
             last_write: arrived,
             head_due: Some(arrived + limits.head_after),
             pushback_until: None,
+            perseveres: None,
             tally: Tally::new(arrived),
         }
     }
@@ -161,6 +169,13 @@ impl Exchange {
         exchange.line = Line::Before(Delivery::restarted(consent, plan));
         exchange.tally.head = Some(now);
         exchange
+    }
+
+    /// Nobody waits for this stream: when its whole plan, which is `plan`, has failed, it waits and begins with it anew, until its deadline.
+    #[must_use]
+    pub fn persevering(mut self, plan: RoutePlan) -> Self {
+        self.perseveres = Some(Box::new(plan));
+        self
     }
 
     /// Keeps the head back until the stream has ended: for a whole answer whose client must read a real status.
@@ -236,6 +251,9 @@ impl Exchange {
             return Next::Committed;
         }
         let failure = self.tally.last_failure().unwrap_or_else(|| self.why_nobody());
+        if self.waits_for_better_times(failure, now) {
+            return Next::Wait;
+        }
         Next::End(self.end(|line| line.fail(failure)))
     }
 
@@ -309,7 +327,7 @@ impl Exchange {
     /// `pushback` is the provider's `Retry-After`.
     pub fn failed(&mut self, failure: Failure, pushback: Option<Duration>, now: Moment, health: &mut dyn Health) -> AfterFailure {
         if let Some(pushback) = pushback {
-            self.pushback_until = Some(now + pushback);
+            self.note_pushback(now + pushback, now);
         }
         let again = self.again_after(failure, pushback, now, health);
         self.note_failed(failure, again, now);
@@ -319,6 +337,7 @@ impl Exchange {
                 AfterFailure::Wait
             }
             Again::Next | Again::Degrade => AfterFailure::TryNext,
+            Again::Stop if self.waits_for_better_times(failure, now) => AfterFailure::Wait,
             Again::Stop => AfterFailure::End(self.end(|line| line.fail(failure))),
         }
     }
@@ -362,15 +381,15 @@ impl Exchange {
 
     /// Decides on an answer that gave `bytes` of text while its rate was measured: it is committed, or another target takes over.
     ///
-    /// Where nobody else could be asked it is committed however slow it is: a slow answer is better than none, and than one of the
-    /// gateway's own.
+    /// Where nobody else could be asked, or not in time, it is committed however slow it is: a slow answer is better than none, and than
+    /// one of the gateway's own.
     pub fn judge_rate(&mut self, bytes: u64, now: Moment, health: &dyn Health) -> Verdict {
         self.timers.stop(TimeoutKind::RateWindow);
-        let is_slow = !self.is_quick_enough(bytes) && self.time_left(now) >= self.limits.least;
+        let is_slow = self.limits.rate_guard.is_some_and(|guard| guard.is_too_slow(bytes));
+        let has_time = self.time_left(now) >= self.limits.least;
+        let could_go_on = |delivery: &Delivery<Pending>| has_time && delivery.others().any(|target| health.could_admit(target, now));
         match &self.line {
-            Line::Before(delivery) if is_slow && delivery.others().any(|target| health.could_admit(target, now)) => {
-                Verdict::Fail(Failure::TooSlow)
-            }
+            Line::Before(delivery) if is_slow && could_go_on(delivery) => Verdict::Fail(Failure::TooSlow),
             Line::Before(_) => {
                 self.tally.output_handed_over(now);
                 self.commit(now);
@@ -447,6 +466,22 @@ impl Exchange {
         (self.tally.arrived + self.limits.profile.total).since(now)
     }
 
+    /// For a stream that perseveres: whether the whole plan is tried once more, after a pause.
+    fn waits_for_better_times(&mut self, failure: Failure, now: Moment) -> bool {
+        let facts = failure.facts();
+        let helps = facts.blame == Blame::Upstream && facts.client_may_retry;
+        let at = self.pushback_until.unwrap_or(now).max(now + PAUSE);
+        let in_time = at.since(now) + self.limits.least < self.time_left(now);
+        let (Line::Before(delivery), Some(plan)) = (&mut self.line, &self.perseveres) else { return false };
+        if !helps || !in_time {
+            return false;
+        }
+        delivery.renew((**plan).clone());
+        self.pushback_until = None;
+        self.timers.set(TimeoutKind::Backoff, at);
+        true
+    }
+
     fn hindrance(&self, target: &Target, now: Moment, health: &mut dyn Health) -> Option<Skip> {
         let is_first = self.tally.asked().next().is_none();
         if !is_first && !target.is_local && self.time_left(now) < self.limits.least {
@@ -466,10 +501,15 @@ impl Exchange {
 
     fn skip(&mut self, target: Target, skip: Skip, now: Moment) {
         if let Some(until) = skip.until {
-            let soonest = self.pushback_until.map_or(until, |known| known.min(until));
-            self.pushback_until = Some(soonest);
+            self.note_pushback(until, now);
         }
         self.tally.skip(target, skip.reason, now);
+    }
+
+    /// The client may come back as soon as one of the pauses is over. One that was waited for is no longer news.
+    fn note_pushback(&mut self, until: Moment, now: Moment) {
+        let soonest = self.pushback_until.filter(|known| *known > now).map_or(until, |known| known.min(until));
+        self.pushback_until = Some(soonest);
     }
 
     /// Why no target was asked at all.

@@ -18,7 +18,7 @@ pub struct RetryPolicy {
     pub backoff_max: Duration,
     /// Most that chance adds to a wait. Default 1 s.
     pub jitter: Duration,
-    /// Longest `Retry-After` that is waited for while another target could answer at once. Default 5 s.
+    /// Longest `Retry-After` that is waited for while another target, or a step of the degradation chain, could answer at once. Default 5 s.
     pub longest_pushback: Duration,
 }
 
@@ -42,6 +42,8 @@ pub struct Situation {
     pub attempts_left: u32,
     /// Other targets of this model that were not asked yet.
     pub others: u32,
+    /// A further step of the degradation chain is left.
+    pub goes_on: bool,
     /// How often this target was asked in a row.
     pub times_here: u32,
     /// The provider's `Retry-After`.
@@ -75,14 +77,17 @@ impl RetryPolicy {
         }
         let may_stay = match situation.retry {
             Retry::SameOnceThenNext => situation.times_here < 2,
-            Retry::SameThenNext | Retry::AfterPushback => true,
+            Retry::SameThenNext => true,
+            // Without a word on how long it is limited, whoever is not limited answers sooner.
+            Retry::AfterPushback => situation.pushback.is_some() || situation.others == 0,
             Retry::Never | Retry::NextTarget | Retry::LargerContext => false,
         };
         if !may_stay || situation.attempts_left <= situation.others {
             return next;
         }
         let wait = self.wait(situation, health.chance());
-        let is_too_long = situation.others > 0 && situation.pushback.is_some_and(|pushback| pushback > self.longest_pushback);
+        let is_too_long =
+            (situation.others > 0 || situation.goes_on) && situation.pushback.is_some_and(|pushback| pushback > self.longest_pushback);
         let comes_too_late = wait + situation.least > situation.time_left;
         if is_too_long || comes_too_late || !health.may_repeat(now) { next } else { Again::Same(wait) }
     }

@@ -30,19 +30,24 @@ impl Target {
     pub fn new(provider: impl Into<Arc<str>>, model: impl Into<Arc<str>>) -> Self {
         Self { provider: provider.into(), model: model.into(), place: 0, larger_context: false, is_local: false }
     }
+
+    /// The same model at the same provider, whatever the request to it says.
+    fn is_same_place(&self, other: &Self) -> bool {
+        self.provider == other.provider && self.model == other.model
+    }
 }
 
 /// The targets that are left to try. Who owns it may fall back; [`crate::delivery::Delivery::commit`] takes it away.
 ///
 /// It consists of legs: the targets of the model that was asked for, and then one leg for each step of its degradation chain.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoutePlan {
     leg: Leg,
     further: VecDeque<Leg>,
     policy: RetryPolicy,
 }
 
-#[derive(Debug, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Leg {
     left: VecDeque<Target>,
     /// Attempts that may still be made.
@@ -70,6 +75,14 @@ impl RoutePlan {
     #[must_use]
     pub fn then(mut self, targets: impl IntoIterator<Item = Target>) -> Self {
         self.further.push_back(Leg::new(self.policy, targets));
+        self
+    }
+
+    /// With `target` asked after all others of its model: it has just failed in the middle of an answer.
+    #[must_use]
+    pub fn putting_off(mut self, target: &Target) -> Self {
+        let (last, first): (Vec<_>, Vec<_>) = self.leg.left.drain(..).partition(|left| left.is_same_place(target));
+        self.leg.left = first.into_iter().chain(last).collect();
         self
     }
 
@@ -118,11 +131,15 @@ impl RoutePlan {
             self.leg.left.retain(|target| target.larger_context);
             self.further.clear();
         }
+        if failed.retry == Retry::NextTarget {
+            self.forget_the_last();
+        }
         let situation = Situation {
             retry: failed.retry,
             attempts_left: self.leg.attempts,
             others: u32::try_from(self.leg.left.len()).unwrap_or(u32::MAX),
             times_here: self.leg.asked.as_ref().map_or(0, |(_, times)| *times),
+            goes_on: self.further.iter().any(|leg| !leg.left.is_empty()),
             pushback: failed.pushback,
             time_left: failed.time_left,
             least: failed.least,
@@ -132,6 +149,14 @@ impl RoutePlan {
         match again {
             Again::Stop if failed.retry != Retry::Never && !self.is_used_up() => Again::Degrade,
             again => again,
+        }
+    }
+
+    /// The target that was asked last is not asked again, whatever other steps of the chain name it too.
+    fn forget_the_last(&mut self) {
+        let Some((last, _)) = &self.leg.asked else { return };
+        for leg in std::iter::once(&mut self.leg.left).chain(self.further.iter_mut().map(|leg| &mut leg.left)) {
+            leg.retain(|left| !left.is_same_place(last));
         }
     }
 }

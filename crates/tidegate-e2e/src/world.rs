@@ -33,6 +33,7 @@ pub struct World {
 /// A [`World`] to be.
 pub struct WorldBuilder {
     scenario: String,
+    provider_keys: String,
     server: String,
     provider: String,
     model: String,
@@ -59,6 +60,7 @@ impl World {
     pub fn of(scenario: &str) -> WorldBuilder {
         WorldBuilder {
             scenario: scenario.to_owned(),
+            provider_keys: format!("api_key = \"{PROVIDER_KEY}\""),
             server: String::new(),
             provider: String::new(),
             model: String::new(),
@@ -168,6 +170,13 @@ impl WorldBuilder {
         self
     }
 
+    /// Keys for the provider, which take turns.
+    #[must_use]
+    pub fn provider_keys(mut self, keys: &[&str]) -> Self {
+        self.provider_keys = format!("api_keys = {keys:?}");
+        self
+    }
+
     /// Lines for `[providers.mock]`.
     #[must_use]
     pub fn provider(mut self, lines: &str) -> Self {
@@ -257,7 +266,7 @@ impl WorldBuilder {
     fn configuration(&self, provider: &str) -> Result<String> {
         let mut text = String::new();
         writeln!(text, "[server]\nlisten = \"127.0.0.1:0\"\n{}", self.server)?;
-        writeln!(text, "[providers.mock]\nkind = \"openai\"\nbase_url = \"{provider}\"\napi_key = \"{PROVIDER_KEY}\"\n{}", self.provider)?;
+        writeln!(text, "[providers.mock]\nkind = \"openai\"\nbase_url = \"{provider}\"\n{}\n{}", self.provider_keys, self.provider)?;
         writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}{}", self.model, self.recovery, self.more)?;
         Ok(text)
     }

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use http::HeaderName;
-use tidegate_config::Config;
+use tidegate_config::{Config, PriceSettings};
 use tidegate_core::budget::RetryBudget;
 use tidegate_core::id::{RequestId, StreamId};
+use tidegate_ledger::spend::{Estimator, ModelFacts, Price, PriceTable};
 use tidegate_ledger::{KeyTable, Ledger};
 
 use crate::admit::permit::Permits;
@@ -20,6 +21,9 @@ use crate::record::metrics::Metrics;
 use crate::route::cache::Cache;
 use crate::route::standing::Standings;
 use crate::tasks::Tasks;
+
+/// Streams that may wait for a count of their tokens. Beyond it their usage stays unknown: a count is worth less than the memory of more.
+const MAX_ESTIMATES: usize = 10_000;
 
 /// The shared parts of one gateway process.
 #[derive(Debug)]
@@ -44,8 +48,20 @@ pub struct Gateway {
     pub cache: Cache,
     /// Where background answers are kept, and who tells their callers.
     pub background: Background,
+    /// Counts tokens that nobody told.
+    pub estimator: Estimator,
     retry_budget: Mutex<RetryBudget>,
     setup: ArcSwap<Setup>,
+}
+
+fn facts(settings: &PriceSettings) -> ModelFacts {
+    let price = settings.input.zip(settings.output).map(|(input, output)| Price {
+        input,
+        output,
+        cached_input: settings.cached_input,
+        reasoning: settings.reasoning,
+    });
+    ModelFacts { price, context_window: settings.context_window }
 }
 
 /// Settings that are valid by themselves and cannot be used.
@@ -68,6 +84,8 @@ pub struct Setup {
     pub providers: BTreeMap<String, Arc<Provider>>,
     /// The header that tells a provider how much time is left.
     pub deadline_header: Option<HeaderName>,
+    /// What models cost.
+    pub prices: Arc<PriceTable>,
 }
 
 impl Setup {
@@ -75,7 +93,8 @@ impl Setup {
         let providers = provider::all(&config, before)?;
         // A loaded configuration holds only names that are valid.
         let deadline_header = config.deadline.header.as_deref().and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok());
-        Ok(Self { config, providers, deadline_header })
+        let prices = Arc::new(PriceTable::with_overrides(config.prices.iter().map(|(name, settings)| (name.clone(), facts(settings)))));
+        Ok(Self { config, providers, deadline_header, prices })
     }
 }
 
@@ -100,6 +119,7 @@ impl Gateway {
             standings: Standings::default(),
             cache: Cache::default(),
             background,
+            estimator: Estimator::new(MAX_ESTIMATES),
             retry_budget: Mutex::new(RetryBudget::new(setup.config.budget)),
             setup: ArcSwap::from_pointee(setup),
         })

@@ -17,6 +17,7 @@ use tidegate_core::exchange::Exchange;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::StreamId;
 use tidegate_core::limits::{DeliveryMode, Limits, TimeoutProfile};
+use tidegate_core::route::Target;
 use tidegate_ledger::Opening;
 use tidegate_wire::openai_chat::ChatRequest;
 
@@ -29,7 +30,7 @@ use crate::deliver::answer::Response;
 use crate::deliver::{background, open, refuse};
 use crate::drain::Stage;
 use crate::gateway::Gateway;
-use crate::record::live::{Identity, Live};
+use crate::record::live::{Held, Identity, Live};
 use crate::relay::prospects::{Order, Prospects};
 use crate::relay::pump::{Errand, Pump};
 use crate::relay::reading::Expectation;
@@ -97,8 +98,10 @@ async fn serve_stream(gateway: &Arc<Gateway>, meter: &Arc<Meter>, request: Reque
     }
     let (on_disconnect, on_malformed) = (model.on_disconnect, model.on_malformed);
     let terms = Terms::of(&chat, &wishes, model, arrived);
-    let order = Arc::new(Order { setup: Arc::clone(&setup), chat, caller, wishes, arrived });
-    if order.wishes.background {
+    let request_id = gateway.new_request_id();
+    let in_background = wishes.background || (model.background && wishes.delivery.is_none());
+    let order = Arc::new(Order { setup: Arc::clone(&setup), request_id, chat, caller, wishes, arrived });
+    if in_background {
         let response = background::accept(gateway, order, permit).await?;
         meter.answered();
         return Ok(response);
@@ -128,8 +131,8 @@ pub struct Terms {
     in_background: bool,
     /// The stream that it goes on from.
     from: Option<StreamId>,
-    /// That stream's client agreed to begin again.
-    consent: Option<RestartConsent>,
+    /// That stream's client agreed to begin again, and this target failed it.
+    restart: Option<(RestartConsent, Target)>,
 }
 
 impl Terms {
@@ -137,7 +140,7 @@ impl Terms {
         let mode = delivery(wishes, model, chat.stream());
         let streams = chat.stream() || wishes.delivery.unwrap_or(model.delivery) != DeliveryMode::Stream;
         let early_head = mode != DeliveryMode::Buffered || model.early_200;
-        Self { mode, streams, early_head, arrived, time: None, in_background: false, from: None, consent: None }
+        Self { mode, streams, early_head, arrived, time: None, in_background: false, from: None, restart: None }
     }
 
     /// Of an answer that is made in the background, in its own time. Providers are asked to stream, so that a silent one is noticed.
@@ -189,10 +192,14 @@ pub async fn begin(gateway: &Arc<Gateway>, order: &Arc<Order>, permit: Arc<Permi
     let (setup, chat, wishes) = (&order.setup, &order.chat, &order.wishes);
     let model = route::find(setup, chat.model())?;
     let Routed { plan, places, limits } = route::plan(gateway, setup, model, chat, &order.caller, terms.in_background)?;
+    let plan = match &terms.restart {
+        Some((_, failed)) => plan.putting_off(failed),
+        None => plan,
+    };
     let limits = limits_of(&limits, order, &terms);
     let identity = Identity {
         id: gateway.new_stream_id(),
-        request_id: gateway.new_request_id(),
+        request_id: order.request_id,
         client_request_id: wishes.client_request_id.clone(),
         trace_id: wishes.trace_id(),
         caller: order.caller.clone(),
@@ -208,10 +215,14 @@ pub async fn begin(gateway: &Arc<Gateway>, order: &Arc<Order>, permit: Arc<Permi
         restarted_as: None,
     };
     let arrived = if terms.arrived == Moment::FAR { gateway.clock.now() } else { terms.arrived };
-    let mut exchange = match terms.consent {
-        Some(consent) => Exchange::restarted(consent, limits, plan, arrived),
+    let whole_plan = terms.in_background.then(|| plan.clone());
+    let mut exchange = match terms.restart {
+        Some((consent, _)) => Exchange::restarted(consent, limits, plan, arrived),
         None => Exchange::new(terms.mode, limits, plan, arrived),
     };
+    if let Some(plan) = whole_plan {
+        exchange = exchange.persevering(plan);
+    }
     if !terms.streams {
         exchange = exchange.for_whole_answer();
     }
@@ -226,7 +237,8 @@ pub async fn begin(gateway: &Arc<Gateway>, order: &Arc<Order>, permit: Arc<Permi
     })?;
     let caches = places.iter().any(|place| matches!(place, route::places::Place::Cached(_)));
     let cache_key = caches.then(|| CacheKey::of(chat, &order.caller));
-    let live = Box::new(Live::new(Arc::clone(gateway), identity, exchange, entry, permit));
+    let held = Held { entry, permit, prices: Arc::clone(&setup.prices) };
+    let live = Box::new(Live::new(Arc::clone(gateway), identity, exchange, held));
     let prospects = Box::new(Prospects { order: Arc::clone(order), places, cache_key, streams: terms.streams });
     Ok(Begun { live, prospects })
 }
@@ -240,10 +252,12 @@ pub fn restart(
     time_left: Duration,
 ) -> impl Future<Output = Result<Begun, Failure>> + Send + use<> {
     let (from, permit) = (old.identity.id, old.permit());
+    let failed = old.exchange.tally().asked().next_back().map(|attempt| attempt.target.clone());
     async move {
         let model = route::find(&order.setup, order.chat.model())?;
         let base = Terms::of(&order.chat, &order.wishes, model, Moment::FAR);
-        let terms = Terms { time: Some(time_left), from: Some(from), consent: Some(consent), ..base };
+        let restart = failed.map(|failed| (consent, failed));
+        let terms = Terms { time: Some(time_left), from: Some(from), restart, ..base };
         begin(&gateway, &order, permit, terms).await
     }
 }

@@ -67,6 +67,8 @@ pub struct Model {
     pub thinking_timing: Timing,
     /// How its answers are handed over where the request does not say.
     pub delivery: DeliveryMode,
+    /// Its answers are made in the background where the request does not say otherwise.
+    pub background: bool,
     /// What becomes of the provider's request when the client goes away.
     pub on_disconnect: OnDisconnect,
     /// What becomes of a provider's event that cannot be read.

@@ -332,7 +332,6 @@ kind = "anthropic"
 base_url = "https://api.anthropic.com"
 [models.a]
 routes = [{ provider = "openai" }, { provider = "claude" }]
-delivery = "background"
 on_disconnect = "resume"
 "#;
     check(
@@ -362,16 +361,10 @@ on_disconnect = "resume"
             11 | kind = "anthropic"
                |        ^^^^^^^^^^^ use an OpenAI-compatible address with kind = "openai"
 
-            error: models.a.delivery: "background" is not available in this version
-              --> tidegate.toml:15:12
-               |
-            15 | delivery = "background"
-               |            ^^^^^^^^^^^^ write "stream", "coherent" or "buffered"
-
             error: models.a.on_disconnect: "resume" is not available in this version
-              --> tidegate.toml:16:17
+              --> tidegate.toml:15:17
                |
-            16 | on_disconnect = "resume"
+            15 | on_disconnect = "resume"
                |                 ^^^^^^^^ write "cancel" or "drain"
         "#]],
     );

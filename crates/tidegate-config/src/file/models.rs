@@ -156,6 +156,8 @@ pub(crate) enum DeliveryName {
     Coherent,
     /// One complete JSON body.
     Buffered,
+    /// 202 at once with the address of the answer to come; see [webhooks.md](webhooks.md).
+    Background,
 }
 
 /// What becomes of the provider's request when the client goes away.

@@ -34,8 +34,9 @@ fn resolve(name: &str, model: &ModelFile, file: &File, profiles: &Profiles, judg
         slow: model.slow.as_ref().map(|slow| SlowGuard { chars_per_second: slow.chars_per_second, window: slow.window.0 }),
         timing: timeouts::timing(model.profile.clone(), &model.timeouts),
         thinking_timing: timeouts::timing(Some(model.thinking_profile.clone()), &model.thinking_timeouts),
+        background: matches!(model.delivery, DeliveryName::Background),
         delivery: match model.delivery {
-            DeliveryName::Stream => DeliveryMode::Stream,
+            DeliveryName::Stream | DeliveryName::Background => DeliveryMode::Stream,
             DeliveryName::Coherent => DeliveryMode::Coherent,
             DeliveryName::Buffered => DeliveryMode::Buffered,
         },

@@ -108,8 +108,9 @@ fn before_output_every_failure_does_what_its_row_says() {
         let expected = match failure.facts().retry {
             // No target of this plan is marked for a larger context.
             Retry::Never | Retry::LargerContext => Decision::Fail,
-            Retry::SameOnceThenNext | Retry::SameThenNext | Retry::AfterPushback => Decision::RetrySame,
-            Retry::NextTarget => Decision::NextTarget,
+            Retry::SameOnceThenNext | Retry::SameThenNext => Decision::RetrySame,
+            // Nobody said for how long it is limited.
+            Retry::NextTarget | Retry::AfterPushback => Decision::NextTarget,
         };
         let fate = exchange.tally().attempts[0].fate.as_ref().expect("the attempt is over");
         assert_eq!(fate.decision, expected, "{failure:?}");
@@ -299,6 +300,25 @@ fn when_every_target_rests_the_client_is_told_until_when() {
 }
 
 #[test]
+fn a_pause_that_is_over_is_not_told_and_of_two_the_shorter_is() {
+    let limited = |exchange: &mut Exchange, seconds, now| {
+        exchange.failed(Failure::UpstreamRateLimited, Some(Duration::from_secs(seconds)), at(now), &mut AllHealthy)
+    };
+    let mut waited = asking(DeliveryMode::Stream, &["a"]);
+    assert_eq!(limited(&mut waited, 2, 0), AfterFailure::Wait);
+    let Next::End(_) = waited.begin_attempt(at(2_000), &mut Refuses(&["a"], SkipReason::CoolingDown, Some(at(9_000)))) else {
+        panic!("it was asked")
+    };
+    assert_eq!(waited.pushback(at(2_000)), Some(Duration::from_secs(7)));
+
+    let mut two = asking(DeliveryMode::Stream, &["a", "b"]);
+    assert_eq!(limited(&mut two, 20, 0), AfterFailure::TryNext);
+    begin(&mut two, 0);
+    limited(&mut two, 60, 1_000);
+    assert_eq!(two.pushback(at(1_000)), Some(Duration::from_secs(19)));
+}
+
+#[test]
 fn no_attempt_but_the_first_begins_without_time_for_it() {
     let mut exchange = asking(DeliveryMode::Stream, &["a", "b"]);
     assert_eq!(fail(&mut exchange, Failure::FirstByteTimeout, 179_500), AfterFailure::TryNext);
@@ -314,17 +334,24 @@ fn a_slow_answer_is_replaced_while_nobody_has_seen_it_and_another_target_is_left
         exchange.limits.rate_guard = Some(RateGuard { bytes_per_second: 10, window: Duration::from_secs(2) });
         ask(exchange)
     };
-    let mut slow = guarded(&["a", "b"]);
+    let mut slow = guarded(&["a", "b", "c"]);
     assert_eq!(slow.event(&output(), at(1_000)), Verdict::Hold);
     assert_eq!(slow.event(&output(), at(2_999)), Verdict::Hold);
     assert_eq!(slow.due(at(3_000), true), Due::JudgeRate);
     assert_eq!(slow.judge_rate(19, at(3_000), &AllHealthy), Verdict::Fail(Failure::TooSlow));
     assert_eq!(fail(&mut slow, Failure::TooSlow, 3_000), AfterFailure::TryNext);
+    begin(&mut slow, 3_000);
+    assert_eq!(slow.event(&output(), at(4_000)), Verdict::Hold, "the next answer is measured too");
+    assert_eq!(slow.judge_rate(19, at(6_000), &AllHealthy), Verdict::Fail(Failure::TooSlow));
 
     let mut quick = guarded(&["a", "b"]);
     quick.event(&output(), at(1_000));
     assert_eq!(quick.judge_rate(20, at(3_000), &AllHealthy), Verdict::Commit);
     assert_eq!(quick.event(&output(), at(3_001)), Verdict::Forward);
+
+    let mut late = guarded(&["a", "b"]);
+    late.event(&output(), at(177_500));
+    assert_eq!(late.judge_rate(1, at(179_500), &AllHealthy), Verdict::Commit, "there is no time for another");
 
     let mut alone = guarded(&["a"]);
     assert_eq!(alone.event(&output(), at(1_000)), Verdict::Commit, "there is nobody to take over");
@@ -351,4 +378,23 @@ fn half_an_answer_begins_again_only_with_the_clients_consent_and_where_that_can_
     let mut again = Exchange::restarted(consent, limits, RoutePlan::new([target("b")]), at(2));
     assert_eq!(begin(&mut again, 2), Next::Ask(target("b")));
     assert_eq!((again.head(), again.event(&output(), at(3))), (Head::Sent, Verdict::Commit));
+}
+
+#[test]
+fn a_stream_that_nobody_waits_for_begins_with_its_plan_anew_until_its_deadline() {
+    let plan = || RoutePlan::new([target("a"), target("b")]);
+    let limits = Limits::with_profile(TimeoutProfile::STANDARD);
+    let mut exchange = Exchange::new(DeliveryMode::Buffered, limits, plan(), at(0)).without_early_head().persevering(plan());
+    assert_eq!(begin(&mut exchange, 0), Next::Ask(target("a")));
+    assert_eq!(fail(&mut exchange, Failure::IdleTimeout, 1_000), AfterFailure::TryNext);
+    begin(&mut exchange, 1_000);
+    assert_eq!(fail(&mut exchange, Failure::IdleTimeout, 2_000), AfterFailure::Wait);
+    assert_eq!(exchange.wake_at(true), at(12_000));
+    assert_eq!(exchange.due(at(12_000), true), Due::Attempt);
+
+    let mut health = Refuses(&["a", "b"], SkipReason::BreakerOpen, Some(at(40_000)));
+    assert_eq!(exchange.begin_attempt(at(12_000), &mut health), Next::Wait, "every breaker is open");
+    assert_eq!(exchange.wake_at(true), at(40_000));
+    assert_eq!(begin(&mut exchange, 40_000), Next::Ask(target("a")));
+    assert!(matches!(fail(&mut exchange, Failure::ContentBlocked, 41_000), AfterFailure::End(_)), "what fails closed is not tried again");
 }

@@ -6,7 +6,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The first failure of a target that another one could replace, with all the time in the world.
 fn situation(retry: Retry) -> Situation {
-    Situation { retry, attempts_left: 2, others: 1, times_here: 1, pushback: None, time_left: SECOND * 60, least: SECOND }
+    Situation { retry, attempts_left: 2, others: 1, goes_on: false, times_here: 1, pushback: None, time_left: SECOND * 60, least: SECOND }
 }
 
 fn after(situation: Situation) -> Again {
@@ -37,12 +37,14 @@ fn what_follows_depends_on_the_class_of_the_failure() {
         (Situation { times_here: 2, ..situation(Retry::SameOnceThenNext) }, Again::Next),
         (situation(Retry::SameThenNext), Again::Same(SECOND)),
         (situation(Retry::NextTarget), Again::Next),
-        (situation(Retry::AfterPushback), Again::Same(SECOND)),
+        (situation(Retry::AfterPushback), Again::Next),
+        (Situation { pushback: Some(SECOND), ..situation(Retry::AfterPushback) }, Again::Same(SECOND)),
         (situation(Retry::LargerContext), Again::Next),
         (alone(Retry::SameOnceThenNext), Again::Same(SECOND)),
         (Situation { times_here: 2, ..alone(Retry::SameOnceThenNext) }, Again::Stop),
         (alone(Retry::SameThenNext), Again::Same(SECOND)),
         (alone(Retry::NextTarget), Again::Stop),
+        (alone(Retry::AfterPushback), Again::Same(SECOND)),
         (alone(Retry::LargerContext), Again::Stop),
     ];
     for (situation, expected) in rows {
@@ -65,6 +67,9 @@ fn the_providers_own_wait_replaces_the_backoff() {
     assert_eq!(after(pushed(20, 1)), Again::Next, "another target answers sooner");
     assert_eq!(after(pushed(20, 0)), Again::Same(SECOND * 20), "nobody else could answer");
     assert_eq!(after(pushed(60, 0)), Again::Stop, "the deadline comes first");
+    let chained = Situation { goes_on: true, ..pushed(20, 0) };
+    assert_eq!(after(chained), Again::Stop, "the chain answers sooner");
+    assert_eq!(after(Situation { pushback: Some(SECOND * 5), ..chained }), Again::Same(SECOND * 5));
 }
 
 #[test]

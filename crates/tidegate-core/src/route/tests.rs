@@ -60,3 +60,34 @@ fn the_chain_follows_what_may_be_tried_again_and_nothing_that_fails_closed() {
         assert_eq!(after(&mut plan, retry), expected, "{retry:?}");
     }
 }
+
+#[test]
+fn a_target_that_is_put_off_is_asked_last_of_its_model() {
+    let mut plan = RoutePlan::new(["a", "b"].map(target)).then([target("small")]).putting_off(&target("a"));
+    let asked: Vec<_> = std::iter::from_fn(|| ask(&mut plan)).map(|target| target.model.to_string()).collect();
+    assert_eq!(asked, ["b", "a", "small"]);
+}
+
+#[test]
+fn who_was_silent_or_wrong_is_not_asked_again_further_down_the_chain() {
+    let again = Target { place: 7, ..target("a") };
+    let mut plan = RoutePlan::new([target("a"), target("b")]).then([again, target("small")]);
+    ask(&mut plan);
+    assert_eq!(after(&mut plan, Retry::NextTarget), Again::Next);
+    let rest: Vec<_> = plan.targets().map(|target| target.model.to_string()).collect();
+    assert_eq!(rest, ["b", "small"]);
+
+    let mut alone = RoutePlan::new([target("a")]).then([target("a")]);
+    ask(&mut alone);
+    assert_eq!(after(&mut alone, Retry::NextTarget), Again::Stop);
+}
+
+#[test]
+fn a_long_pause_is_not_waited_for_where_the_chain_goes_on() {
+    let pushed = |seconds| Failed { pushback: Some(Duration::from_secs(seconds)), ..failed(Retry::AfterPushback) };
+    for (seconds, expected) in [(5, Again::Same(Duration::from_secs(5))), (6, Again::Degrade)] {
+        let mut plan = RoutePlan::new([target("a")]).then([target("small")]);
+        ask(&mut plan);
+        assert_eq!(plan.after(pushed(seconds), &mut AllHealthy, Moment::ORIGIN), expected);
+    }
+}

@@ -28,6 +28,7 @@ mod slow_client;
 mod ledger;
 mod operation;
 mod secrets;
+mod spend;
 mod streams_command;
 
 mod proxy;

@@ -71,7 +71,9 @@ async fn secrets_are_told_to_the_provider_and_its_proxy_alone() -> Result<()> {
     for world in [tunnelled, World::of(SCENARIO)] {
         let proxy = ForwardProxy::start(Manner::Asks(AUTHORIZATION)).await?;
         let world = with_secrets(world, &proxy).start().await?;
-        nothing_in(&everything_told(&world, &MODELS).await?);
+        let told = everything_told(&world, &MODELS).await?;
+        nothing_in(&told);
+        assert!(told.contains("the key *** cannot do this"), "the reason of a refusal is the client's business");
 
         // They were used all the same.
         let entry = world.journal("m", |entry| entry.finished).await?;

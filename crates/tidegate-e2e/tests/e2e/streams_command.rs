@@ -83,7 +83,10 @@ async fn list_shows_the_newest_streams_that_pass_all_filters() -> Result<()> {
     let (world, key) = World::of("a: 'one' end; b: 'one' end; cut: 'hel' cut; runs: 'one' 30s end").start_with_key().await?;
     let mut ids = Vec::new();
     for model in ["a", "b", "cut", "a"] {
-        ids.push(world.chat(&Chat::new(model).key(&key)).await?.stream_id().to_owned());
+        let view = world.chat(&Chat::new(model).key(&key)).await?;
+        // The order is that of the last changes, so each has to have ended before the next one begins.
+        world.gateway.record_with_key(view.stream_id(), Some(&key)).await?;
+        ids.push(view.stream_id().to_owned());
     }
     let mut running = world.gateway.send(&Chat::new("runs").key(&key)).await?;
     running.event().await?;

@@ -64,6 +64,11 @@ fn resting_targets(gateway: &Gateway) -> Vec<serde_json::Value> {
 }
 
 fn metrics(gateway: &Gateway) -> Response {
+    let now = tokio::time::Instant::now();
+    for provider in gateway.setup().providers.values() {
+        let serving = provider.keys.awake(now);
+        gateway.metrics.provider_keys(&provider.name, serving, provider.keys.count() - serving);
+    }
     let text =
         gateway.metrics.encode(gateway.permits.running(), gateway.ledger.pending(), &gateway.standings.snapshot(gateway.clock.now()));
     let mut response = Response::new(AnswerBody::plain(text));

@@ -7,6 +7,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header as http_header};
 use tidegate_wire::names::{header, path, value};
 use tidegate_wire::openai_chat::ChatRequest;
+use tokio::time::Instant;
+
+use super::keys::{KeyIndex, Keys};
 
 /// One request to a provider.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The JSON body.
     pub body: Bytes,
+    /// The provider's key that is among the headers.
+    pub key: Option<KeyIndex>,
 }
 
 /// What is the same for every attempt of a stream.
@@ -33,8 +38,19 @@ pub struct Manner<'a> {
 impl Call {
     /// Asks `model` for the answer to `chat`, no longer than `max_tokens`, with `time_left` until the stream's deadline.
     #[must_use]
-    pub fn chat(chat: &ChatRequest, model: &str, max_tokens: Option<NonZeroU32>, time_left: Duration, manner: Manner<'_>) -> Self {
-        let mut headers = HeaderMap::with_capacity(6);
+    pub fn chat(
+        chat: &ChatRequest,
+        model: &str,
+        max_tokens: Option<NonZeroU32>,
+        time_left: Duration,
+        keys: &Keys,
+        manner: Manner<'_>,
+    ) -> Self {
+        let mut headers = HeaderMap::with_capacity(7);
+        let key = keys.take(Instant::now()).map(|(key, authorization)| {
+            headers.insert(http_header::AUTHORIZATION, authorization.clone());
+            key
+        });
         headers.insert(http_header::CONTENT_TYPE, HeaderValue::from_static(value::JSON));
         let accept = if manner.streams { value::EVENT_STREAM } else { value::JSON };
         headers.insert(http_header::ACCEPT, HeaderValue::from_static(accept));
@@ -46,6 +62,6 @@ impl Call {
             headers.insert(name, u64::try_from(time_left.as_millis()).unwrap_or(u64::MAX).into());
         }
         let max_tokens = max_tokens.map(|most| u64::from(most.get()));
-        Self { endpoint: path::UPSTREAM_CHAT_COMPLETIONS, headers, body: chat.upstream_body(model, manner.streams, max_tokens) }
+        Self { endpoint: path::UPSTREAM_CHAT_COMPLETIONS, headers, body: chat.upstream_body(model, manner.streams, max_tokens), key }
     }
 }

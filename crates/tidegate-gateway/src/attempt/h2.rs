@@ -222,3 +222,6 @@ impl H2Body {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

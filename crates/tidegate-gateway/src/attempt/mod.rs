@@ -7,6 +7,7 @@ pub mod framing;
 pub mod h1;
 pub mod h2;
 pub mod io;
+pub mod keys;
 pub mod open;
 pub mod provider;
 pub mod pushback;

@@ -96,8 +96,8 @@ pub async fn open(provider: Arc<Provider>, call: Arc<Call>, steps: Arc<Steps>) -
     if provider.is_the_proxys(head.status) {
         return Err(OpenError::new(Failure::ConnectFailed, "the proxy refused the request with status 407"));
     }
-    if (200..300).contains(&head.status) {
-        provider.accepted_credentials();
+    if let Some(key) = call.key.filter(|_| (200..300).contains(&head.status)) {
+        provider.keys.accepted(key);
     }
     Ok(Answer { head, body: Body { wire, provider, _slot: slot } })
 }

@@ -11,11 +11,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use url::Url;
 
-use super::alarm::Alarm;
 use super::connect::{self, Destination};
 use super::h2::H2Connections;
 use super::io::Io;
+use super::keys::Keys;
 use crate::worker;
+
+/// Shortest part of a key or a header's value that is a secret and no common word.
+const SHORTEST_SECRET: usize = 8;
 
 /// A provider and its connections. Each worker keeps the connections that it opened, so that a stream's two sockets always belong to one
 /// event loop and no packet wakes another core.
@@ -26,14 +29,14 @@ pub struct Provider {
     settings: Settings,
     base: Url,
     destination: Destination,
-    /// Headers of every request: host, authorization (a plain-text proxy's too) and the operator's own.
+    /// Headers of every request: host, authorization at a plain-text proxy, and the operator's own.
     headers: HeaderMap,
     slots: Arc<Semaphore>,
     resting: Box<[Mutex<Vec<Resting>>]>,
     pub(super) http2: H2Connections,
     tls: OnceLock<Result<Arc<rustls::ClientConfig>, String>>,
-    /// The provider refuses our key.
-    refuses_credentials: Alarm,
+    /// The keys that the gateway has for it.
+    pub keys: Keys,
 }
 
 #[derive(Debug)]
@@ -86,7 +89,7 @@ impl Provider {
             resting: (0..worker::MAX_WORKERS).map(|_| Mutex::default()).collect(),
             http2: H2Connections::default(),
             tls: OnceLock::new(),
-            refuses_credentials: Alarm::default(),
+            keys: keys(settings).map_err(bad)?,
             settings: settings.clone(),
         })
     }
@@ -95,9 +98,9 @@ impl Provider {
     fn is_same(&self, other: &Settings) -> bool {
         let fixed = |settings: &Settings| (settings.base_url.clone(), settings.proxy.clone(), settings.ca_file.clone(), settings.http2);
         let bounds = |settings: &Settings| (settings.max_connections, settings.idle_connections, settings.connection_max_idle);
-        let secret = |settings: &Settings| settings.api_key.as_ref().map(|key| key.expose_secret().to_owned());
+        let secrets = |settings: &Settings| settings.api_keys.iter().map(|key| key.expose_secret().to_owned()).collect::<Vec<_>>();
         let ours = &self.settings;
-        fixed(ours) == fixed(other) && bounds(ours) == bounds(other) && secret(ours) == secret(other) && ours.headers == other.headers
+        fixed(ours) == fixed(other) && bounds(ours) == bounds(other) && secrets(ours) == secrets(other) && ours.headers == other.headers
     }
 
     /// Headers that every request to it carries.
@@ -196,25 +199,31 @@ impl Provider {
         made.clone().map_err(io::Error::other)
     }
 
-    /// Notes that the provider refused our key. True where the operator has to be told: see [`Alarm::raise`].
-    pub fn refused_credentials(&self) -> bool {
-        self.refuses_credentials.raise(Instant::now())
+    /// What the provider said of an error, with stars for the secrets that it repeats: an error often holds the key that was refused.
+    #[must_use]
+    pub fn masked(&self, said: &[u8]) -> String {
+        let keys = self.settings.api_keys.iter().map(ExposeSecret::expose_secret);
+        let values = self.settings.headers.iter().flat_map(|(_, value)| value.split_ascii_whitespace());
+        let secrets = keys.chain(values).filter(|secret| secret.len() >= SHORTEST_SECRET);
+        secrets.fold(String::from_utf8_lossy(said).into_owned(), |said, secret| said.replace(secret, "***"))
     }
+}
 
-    /// Notes that the provider accepted our key.
-    pub fn accepted_credentials(&self) {
-        self.refuses_credentials.clear();
+/// The keys as `Authorization` carries them. An operator's own header of that name replaces them.
+fn keys(settings: &Settings) -> Result<Keys, &'static str> {
+    if settings.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(http::header::AUTHORIZATION.as_str())) {
+        return Ok(Keys::default());
     }
+    let authorization = |key: &secrecy::SecretString| {
+        secret(&format!("Bearer {}", key.expose_secret())).ok_or("api_key: it holds a character that no header may carry")
+    };
+    settings.api_keys.iter().map(authorization).collect::<Result<Vec<_>, _>>().map(Keys::new)
 }
 
 fn fixed_headers(settings: &Settings, destination: &Destination) -> Result<HeaderMap, &'static str> {
     let mut headers = HeaderMap::new();
     let host = HeaderValue::from_str(&destination.authority()).map_err(|_| "base_url: its host cannot be a header")?;
     headers.insert(http::header::HOST, host);
-    if let Some(key) = &settings.api_key {
-        let value = secret(&format!("Bearer {}", key.expose_secret()));
-        headers.insert(http::header::AUTHORIZATION, value.ok_or("api_key: it holds a character that no header may carry")?);
-    }
     if let (Destination::ThroughPlainProxy { .. }, Some(proxy)) = (destination, &settings.proxy)
         && let Some(value) = connect::basic_authorization(proxy)
     {

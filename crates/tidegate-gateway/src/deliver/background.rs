@@ -124,7 +124,11 @@ impl Job {
 ///
 /// # Errors
 ///
-/// Where its webhook cannot be, or the stream cannot begin.
+/// Where the stream cannot begin.
+///
+/// # Cancel safety
+///
+/// Dropped before it is done, nothing is asked and the stream's row is closed.
 pub async fn accept(gateway: &Arc<Gateway>, order: Arc<Order>, permit: Permit) -> Result<Response, Failure> {
     let job = begin(gateway, order, permit, None).await?;
     let mut response = Response::new(AnswerBody::plain(job.acknowledgement()));

@@ -12,9 +12,11 @@ use tidegate_core::limits::DeliveryMode;
 use tidegate_core::record::{AttemptOutcome, AttemptRecord, Decision, Delivered, DisconnectSource, Status, StreamRecord};
 use tidegate_core::tally::AttemptTally;
 use tidegate_ledger::Entry;
+use tidegate_ledger::spend::PriceTable;
 use tidegate_wire::names::value;
 
 use super::hint;
+use super::spend::{Settlement, Uncounted};
 use crate::admit::Caller;
 use crate::admit::permit::Permit;
 use crate::gateway::Gateway;
@@ -65,6 +67,17 @@ pub enum Receipt {
     GivenUp,
 }
 
+/// What a stream holds for as long as it runs.
+#[derive(Debug)]
+pub struct Held {
+    /// Its place in the ledger, with a durable open row.
+    pub entry: Entry,
+    /// The right to run.
+    pub permit: Arc<Permit>,
+    /// What models cost, by the settings that it began with.
+    pub prices: Arc<PriceTable>,
+}
+
 /// A running stream's decisions, its place in the ledger and its permit, in one value: whichever way it is dropped, the record is written
 /// and the permit returned.
 #[derive(Debug)]
@@ -77,17 +90,22 @@ pub struct Live {
     pub delivered: Delivered,
     /// When the client left, where its record is written later.
     pub left_at: Option<Moment>,
+    /// Attempts whose usage nobody told.
+    pub uncounted: Vec<Uncounted>,
     gateway: Arc<Gateway>,
     entry: Option<Entry>,
     permit: Arc<Permit>,
+    prices: Arc<PriceTable>,
 }
 
 impl Live {
     /// A stream whose open row is durable.
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, identity: Identity, exchange: Exchange, entry: Entry, permit: Arc<Permit>) -> Self {
+    pub fn new(gateway: Arc<Gateway>, identity: Identity, exchange: Exchange, held: Held) -> Self {
         gateway.metrics.stream_opened();
-        Self { exchange, identity, delivered: Delivered::default(), left_at: None, gateway, entry: Some(entry), permit }
+        let Held { entry, permit, prices } = held;
+        let (delivered, left_at, uncounted) = (Delivered::default(), None, Vec::new());
+        Self { exchange, identity, delivered, left_at, uncounted, gateway, entry: Some(entry), permit, prices }
     }
 
     /// The stream's permit, for another that goes on in its place.
@@ -116,9 +134,8 @@ impl Live {
         self.abandon(Failure::ClientGone, now);
         let Some(ending) = self.exchange.ending() else { return };
         let record = self.record(ending, delivered, receipt, now);
-        self.gateway.metrics.stream_ended(&record);
-        log_ending(&record);
-        entry.settle(record);
+        let settlement = Settlement { record, entry, prices: Arc::clone(&self.prices), gateway: Arc::clone(&self.gateway) };
+        settlement.settle(std::mem::take(&mut self.uncounted));
     }
 
     fn record(&self, ending: Ending, delivered: Delivered, receipt: Receipt, now: Moment) -> StreamRecord {
@@ -143,7 +160,6 @@ impl Live {
             max_gap_ms: tally.max_gap.map(|gap| u64::try_from(gap.as_millis()).unwrap_or(u64::MAX)),
             events: tally.events,
             delivered,
-            usage: last.map(|attempt| attempt.usage.unwrap_or_default()),
             attempts: (1..).zip(&tally.attempts).map(|(n, attempt)| attempt_record(n, attempt, tally.arrived, now)).collect(),
             ..self.identity.opening()
         }
@@ -251,7 +267,7 @@ fn timestamp(unix_millis: u64) -> String {
 
 /// One line for each stream that failed. Those that completed or whose client left are in the ledger and the metrics, and in the log at
 /// `debug`: a proxy that restarts takes thousands of clients with it at once.
-fn log_ending(record: &StreamRecord) {
+pub(super) fn log_ending(record: &StreamRecord) {
     let status = record.status.map_or("", Status::name);
     let code = record.code.as_deref().unwrap_or_default();
     let provider = record.provider.as_deref().unwrap_or_default();

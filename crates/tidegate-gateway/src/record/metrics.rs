@@ -37,6 +37,7 @@ pub struct Metrics {
     retries_refused: Counter,
     breakers: Family<TargetLabels, Gauge>,
     outstanding: Family<TargetLabels, Gauge>,
+    keys: Family<KeyLabels, Gauge>,
     open: Gauge,
     ledger_pending: Gauge,
 }
@@ -63,6 +64,7 @@ labels! { AttemptLabels { provider as "provider": String, outcome as "outcome": 
 labels! { CodeLabel { code as "code": &'static str } }
 labels! { EventLabel { kind as "type": &'static str } }
 labels! { TargetLabels { provider as "provider": String, model as "model": String } }
+labels! { KeyLabels { provider as "provider": String, state as "state": &'static str } }
 labels! { TokenLabels { provider as "provider": String, kind as "type": &'static str } }
 
 impl Default for Metrics {
@@ -85,6 +87,7 @@ impl Default for Metrics {
             retries_refused: Counter::default(),
             breakers: Family::default(),
             outstanding: Family::default(),
+            keys: Family::default(),
             open: Gauge::default(),
             ledger_pending: Gauge::default(),
         };
@@ -108,6 +111,11 @@ impl Metrics {
             self.breakers.clone(),
         );
         registry.register("tidegate_target_outstanding", "Attempts under way at a target", self.outstanding.clone());
+        registry.register(
+            "tidegate_provider_keys",
+            "The gateway's keys for a provider: those that serve, and refused ones that rest",
+            self.keys.clone(),
+        );
         registry.register("tidegate_refusals", "Requests refused before they became a stream", self.refusals.clone());
         registry.register("tidegate_events", "Provider events by type, and keepalives sent", self.events.clone());
         registry.register("tidegate_delivered_output_events", "Output events that clients' sockets took", self.output_events.clone());
@@ -184,6 +192,14 @@ impl Metrics {
         observe(&self.first_output, record.time_to_first_output_ms);
         observe(&self.longest_gap, record.max_gap_ms);
         observe(&self.duration, record.completed_ms);
+    }
+
+    /// How many of a provider's keys serve, and how many rest because the provider refused them.
+    pub fn provider_keys(&self, provider: &str, serving: usize, resting: usize) {
+        for (state, count) in [("serving", serving), ("resting", resting)] {
+            let labels = KeyLabels { provider: provider.to_owned(), state };
+            self.keys.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// All metrics as OpenMetrics text.

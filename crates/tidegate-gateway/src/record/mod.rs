@@ -4,3 +4,4 @@ pub mod hint;
 pub mod later;
 pub mod live;
 pub mod metrics;
+pub mod spend;

@@ -7,11 +7,12 @@ use http::StatusCode;
 use tidegate_core::Moment;
 use tidegate_core::delivery::{Ending, Head, RestartConsent};
 use tidegate_core::exchange::{AfterFailure, Next, Verdict};
-use tidegate_core::failure::Failure;
+use tidegate_core::failure::{Failure, Vote};
 use tidegate_core::limits::DeliveryMode;
 use tidegate_core::route::Target;
 use tidegate_wire::names::place;
 use tidegate_wire::openai_chat::{self, Assembler, Notice};
+use tokio::time::Instant;
 
 use super::pump::{Pump, Source};
 use super::reading::Reading;
@@ -50,6 +51,7 @@ impl Pump {
         self.source = Source::Rest;
         match next {
             Next::Ask(target) => self.ask(&target, cached, now),
+            Next::Wait => self.source = Source::Waiting,
             Next::End(ending) => self.tell(ending),
             Next::Committed => {}
         }
@@ -58,12 +60,15 @@ impl Pump {
     fn ask(&mut self, target: &Target, cached: Option<Bytes>, now: Moment) {
         let Some(prospects) = self.errand.prospects.as_deref() else { return self.fail(Failure::Internal) };
         self.cache_as = None;
+        self.provider_headers = None;
         match prospects.places.get(target.place) {
             Some(Place::Provider(place)) => {
                 let call = Arc::new(prospects.call(place, &target.model, self.live.exchange.time_left(now)));
                 let (provider, key) = (Arc::clone(&place.provider), prospects.cache_key);
                 self.live.exchange.limit_attempt(place.profile, place.pool_wait, place.send_body, now);
                 let is_degraded = place.is_degraded;
+                self.key = call.key;
+                self.asked = Some(call.body.clone());
                 let steps = Arc::new(Steps::default());
                 self.source =
                     Source::Opening { future: Box::pin(open::open(Arc::clone(&provider), call, Arc::clone(&steps))), steps, seen: 0 };
@@ -126,6 +131,7 @@ impl Pump {
     /// The attempt failed. Dropping its source cancels it; what was held of it is forgotten.
     pub(super) fn fail(&mut self, failure: Failure) {
         let now = self.gateway.clock.now();
+        self.note_uncounted(None);
         self.source = Source::Rest;
         self.held.clear();
         self.cache_as = None;
@@ -134,7 +140,7 @@ impl Pump {
         }
         let pushback = self.detail.retry_after.take();
         if let Some(ticket) = self.ticket.take() {
-            ticket.failed(failure, pushback, now);
+            ticket.failed(failure, self.vote(failure), pushback, now);
         }
         let (mut ticket, mut cached) = (None, None);
         let mut outlook = Outlook { gateway: &self.gateway, places: &[], cache_key: None, ticket: &mut ticket, cached: &mut cached };
@@ -145,10 +151,17 @@ impl Pump {
         }
     }
 
+    /// What the failure says about the health of its target. One refused key says little about a provider that has others.
+    fn vote(&self, failure: Failure) -> Vote {
+        let has_other_keys = || self.provider.as_ref().is_some_and(|provider| provider.keys.awake(Instant::now()) > 0);
+        if failure == Failure::UpstreamCredentials && has_other_keys() { Vote::None } else { failure.facts().breaker }
+    }
+
     fn ended(&mut self, ending: Ending, now: Moment) {
         let Some(prospects) = self.errand.prospects.as_deref() else { return self.tell(ending) };
         let order = Arc::clone(&prospects.order);
-        let may_restart = order.wishes.allows_restart && self.mode == DeliveryMode::Stream && self.restarts < MAX_RESTARTS;
+        let is_bounded = self.restarts < MAX_RESTARTS && !self.meter.has_to_end();
+        let may_restart = order.wishes.allows_restart && self.mode == DeliveryMode::Stream && is_bounded;
         let time_left = self.live.exchange.time_left(now);
         match RestartConsent::after(ending, may_restart) {
             Some(consent) if order.setup.config.deadline.policy.is_useful(time_left) => {

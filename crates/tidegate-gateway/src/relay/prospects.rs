@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_core::Moment;
+use tidegate_core::id::RequestId;
 use tidegate_wire::openai_chat::ChatRequest;
 
 use crate::admit::auth::Caller;
@@ -18,6 +19,8 @@ use crate::route::places::{Place, ProviderPlace};
 pub struct Order {
     /// The settings that it began with.
     pub setup: Arc<Setup>,
+    /// The gateway's own name for it. Every stream that it leads to carries it.
+    pub request_id: RequestId,
     /// What is asked.
     pub chat: ChatRequest,
     /// Who asks.
@@ -50,6 +53,6 @@ impl Prospects {
             traceparent: self.order.wishes.traceparent.as_deref(),
             deadline_header: self.order.setup.deadline_header.as_ref(),
         };
-        Call::chat(&self.order.chat, model, place.max_tokens, time_left, manner)
+        Call::chat(&self.order.chat, model, place.max_tokens, time_left, &place.provider.keys, manner)
     }
 }

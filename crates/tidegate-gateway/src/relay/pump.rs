@@ -29,6 +29,7 @@ use super::held::{Piece, Pieces};
 use super::prospects::Prospects;
 use super::reading::{self, Expectation, Reading};
 use crate::arrive::meter::Meter;
+use crate::attempt::keys::KeyIndex;
 use crate::attempt::open::{Answer, Body, OpenError, Steps};
 use crate::attempt::provider::Provider;
 use crate::attempt::pushback::pushback;
@@ -36,6 +37,7 @@ use crate::deliver::background::Job;
 use crate::gateway::Gateway;
 use crate::header_name;
 use crate::record::live::Live;
+use crate::record::spend::{Shown, Uncounted};
 use crate::route::standing::Ticket;
 use crate::serve::Begun;
 use crate::tasks::Tasks;
@@ -89,6 +91,10 @@ pub struct Pump {
     pub(super) ticket: Option<Ticket>,
     /// Whom it asks.
     pub(super) provider: Option<Arc<Provider>>,
+    /// What it was asked, until its usage is known.
+    pub(super) asked: Option<Bytes>,
+    /// With which of the provider's keys.
+    pub(super) key: Option<KeyIndex>,
     pub(super) held: Pieces,
     pub(super) ready: Pieces,
     pub(super) assembler: Option<Box<Assembler>>,
@@ -99,7 +105,7 @@ pub struct Pump {
     pub(super) status: StatusCode,
     pub(super) restarts: u32,
     pub(super) detail: Box<Detail>,
-    provider_headers: Option<Box<HeaderMap>>,
+    pub(super) provider_headers: Option<Box<HeaderMap>>,
     timer: Pin<Box<Sleep>>,
     armed: Moment,
 }
@@ -149,6 +155,8 @@ impl Pump {
             source: Source::Rest,
             ticket: None,
             provider: None,
+            asked: None,
+            key: None,
             held: Pieces::default(),
             ready: Pieces::default(),
             assembler: assembles.then(Box::default),
@@ -211,7 +219,8 @@ impl Pump {
 
     /// Takes the parts that outlive the client.
     #[must_use]
-    pub fn into_parts(self) -> (Box<Live>, Option<Rest>) {
+    pub fn into_parts(mut self) -> (Box<Live>, Option<Rest>) {
+        self.note_uncounted(None);
         let rest = match self.source {
             Source::Answering { body: Some(body), reading } => Some(Rest::Answering { body, reading }),
             Source::Opening { future: answer, steps, .. } if steps.is_sent() => {
@@ -413,7 +422,7 @@ impl Pump {
             }
             Verdict::Fail(failure) => {
                 if facts.kind == EventKind::Error {
-                    self.detail.provider = Some(openai_chat::read_error_event(&event.data()));
+                    self.detail.provider = Some(openai_chat::read_error_event(self.masked(&event.data()).as_bytes()));
                 }
                 self.fail(failure);
             }
@@ -469,6 +478,7 @@ impl Pump {
                 match self.live.exchange.whole_answer(&facts, now) {
                     Verdict::Fail(failure) => self.fail(failure),
                     _ => {
+                        self.note_uncounted(Some(&whole));
                         self.succeeded(Some(&whole), now);
                         self.ready.push(whole, u64::from(facts.has_output));
                     }
@@ -478,17 +488,32 @@ impl Pump {
             Reading::Whole(_) => self.fail(Failure::UpstreamCut),
             Reading::Refusal { status, body: text } => {
                 release(body, &self.gateway.tasks);
-                let refusal = reading::refusal(status, &text);
+                let refusal = reading::refusal(status, self.masked(&text).as_bytes());
                 let failure = refusal.failure;
-                if failure == Failure::UpstreamCredentials
-                    && let Some(provider) = self.provider.as_deref().filter(|provider| provider.refused_credentials())
-                {
-                    let provider = &provider.name;
-                    tracing::error!(%provider, status, "the provider refuses the gateway's key: every request to it will fail until api_key is changed");
+                if failure == Failure::UpstreamCredentials {
+                    self.key_refused(status);
                 }
                 self.detail.provider = Some(refusal);
                 self.fail(failure);
             }
+        }
+    }
+
+    /// What the provider said, without the secrets that it repeats.
+    fn masked(&self, said: &[u8]) -> String {
+        match self.provider.as_deref() {
+            Some(provider) => provider.masked(said),
+            None => String::from_utf8_lossy(said).into_owned(),
+        }
+    }
+
+    /// Lets a refused key rest, and tells the operator.
+    fn key_refused(&self, status: u16) {
+        let Some(provider) = self.provider.as_deref() else { return };
+        let now = tokio::time::Instant::now();
+        if provider.keys.refused(self.key, now) {
+            let (key, others, provider) = (self.key.map(KeyIndex::number), provider.keys.awake(now), &provider.name);
+            tracing::error!(%provider, status, key, others, "the provider refuses the gateway's key: set another; those that are left serve meanwhile");
         }
     }
 
@@ -534,8 +559,26 @@ impl Pump {
         }
     }
 
+    /// The attempt is over, or is left to itself: if it was answered and its usage was not told, it will be estimated.
+    pub(super) fn note_uncounted(&mut self, whole: Option<&Bytes>) {
+        let Some(asked) = self.asked.take() else { return };
+        let attempts = &self.live.exchange.tally().attempts;
+        let Some(last) = attempts.last().filter(|last| last.usage.is_none()) else { return };
+        if !last.http_status.is_some_and(|status| (200..300).contains(&status)) {
+            return;
+        }
+        let shown = match (whole, &self.source) {
+            (Some(whole), _) => Shown::Body(whole.clone()),
+            (None, Source::Answering { reading: Reading::Events(events), .. }) => Shown::Piece(events.output_sample()),
+            (None, _) => Shown::Piece(None),
+        };
+        let attempt = attempts.len() - 1;
+        self.live.uncounted.push(Uncounted { attempt, asked, shown });
+    }
+
     /// The attempt's answer is complete. `whole` is all of it, where that is at hand.
     fn succeeded(&mut self, whole: Option<&Bytes>, now: Moment) {
+        self.note_uncounted(None);
         self.errand.prospects = None;
         if let Some(ticket) = self.ticket.take() {
             ticket.succeeded(now);

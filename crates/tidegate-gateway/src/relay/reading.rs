@@ -5,7 +5,7 @@ use http::HeaderMap;
 use tidegate_core::event::EventFacts;
 use tidegate_core::failure::Failure;
 use tidegate_wire::names::value;
-use tidegate_wire::openai_chat::{self, ChatReader, ProviderError};
+use tidegate_wire::openai_chat::{self, ChatReader, ProviderError, TextSample};
 use tidegate_wire::sse::{RawEvent, Scanner, TooLong};
 
 use crate::attempt::h1::AnswerHead;
@@ -30,6 +30,7 @@ pub struct Expectation {
 
 /// The state of reading one answer.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each stream, and nearly all of a stream's life it is the large one")]
 pub enum Reading {
     /// Server-sent events.
     Events(Events),
@@ -99,6 +100,12 @@ impl Events {
     #[must_use]
     pub fn output_bytes(&self) -> u64 {
         self.reader.output_bytes()
+    }
+
+    /// A piece of that text.
+    #[must_use]
+    pub fn output_sample(&self) -> Option<TextSample> {
+        self.reader.output_sample()
     }
 
     /// The event that the body's end left unfinished.

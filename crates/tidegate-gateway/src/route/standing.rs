@@ -204,10 +204,14 @@ impl Ticket {
         self.succeed(now);
     }
 
-    /// The attempt failed.
-    pub fn failed(mut self, failure: Failure, pushback: Option<Duration>, now: Moment) {
+    /// The attempt failed, which is `vote` about its target. A wait in vain counts as an answer that took as long: a silent target is no
+    /// quick one.
+    pub fn failed(mut self, failure: Failure, vote: Vote, pushback: Option<Duration>, now: Moment) {
+        if failure == Failure::FirstByteTimeout {
+            self.standing.speed().observe(now.since(self.begun), now);
+        }
         if let Some(pass) = self.pass.take() {
-            self.standing.tell(pass, failure.facts().breaker, pushback, now);
+            self.standing.tell(pass, vote, pushback, now);
         }
     }
 

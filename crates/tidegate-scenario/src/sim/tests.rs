@@ -1,14 +1,21 @@
 //! The behaviours that the gateway promises, each as a scenario and what the client sees of it.
 
 mod completion;
+mod crowd;
+mod failure_table;
 mod failures;
 mod fallback;
 mod fixtures;
 mod head_and_keepalive;
 mod leaving;
 mod limits;
+mod outage;
 mod properties;
+mod provider_faults;
+mod rate_guard;
 mod record;
+mod recovery;
+mod restart;
 
 use DeliveryMode::{Buffered, Coherent, Stream};
 use expect_test::{Expect, expect};
@@ -37,6 +44,16 @@ fn check_all(texts: &[&str], modes: &[DeliveryMode], expected: Expect) {
         }
     }
     expected.assert_eq(&lines);
+}
+
+/// What was decided after each attempt, in a line.
+fn decisions(exchange: &Exchange) -> String {
+    let decided = exchange.tally().attempts.iter().map(|attempt| {
+        let decision = attempt.fate.as_ref().map_or("runs", |fate| fate.decision.name());
+        let skipped = if attempt.skipped.is_some() { "skipped " } else { "" };
+        format!("{} {skipped}{decision}", attempt.target.model)
+    });
+    decided.collect::<Vec<_>>().join(", ")
 }
 
 /// The usual limits, with these many seconds of silence and in all.

@@ -49,6 +49,8 @@ pub enum Seen {
     Other(String),
     /// The text of an answer that came as one body.
     Whole(String),
+    /// What came before is void, and the answer begins again.
+    Restart,
     /// The gateway's sign of life.
     Keepalive,
     /// The provider's.
@@ -81,10 +83,10 @@ pub enum Ending {
 }
 
 impl ClientView {
-    /// All text of the answer.
+    /// All text of the answer, without what a restart made void.
     #[must_use]
     pub fn text(&self) -> String {
-        let texts = self.pieces.iter().filter_map(|piece| match &piece.what {
+        let texts = self.valid().iter().filter_map(|piece| match &piece.what {
             Seen::Text(text) | Seen::Whole(text) => Some(text.as_str()),
             _ => None,
         });
@@ -97,10 +99,16 @@ impl ClientView {
         self.pieces.iter().filter(|piece| piece.what == Seen::Keepalive).map(|piece| piece.at).collect()
     }
 
-    /// It saw something of the model's answer.
+    /// It saw something of the model's answer that a restart has not made void.
     #[must_use]
     pub fn has_output(&self) -> bool {
-        self.pieces.iter().any(|piece| !matches!(piece.what, Seen::Keepalive | Seen::Comment))
+        self.valid().iter().any(|piece| !matches!(piece.what, Seen::Keepalive | Seen::Comment))
+    }
+
+    /// The pieces since the last restart.
+    fn valid(&self) -> &[Piece] {
+        let void = self.pieces.iter().rposition(|piece| piece.what == Seen::Restart).map_or(0, |restart| restart + 1);
+        &self.pieces[void..]
     }
 }
 
@@ -133,6 +141,7 @@ impl Display for Seen {
             Self::Refusal(text) => write!(f, "refusal {}", Text(text)),
             Self::Other(name) => f.write_str(name),
             Self::Whole(text) => write!(f, "whole {}", Text(text)),
+            Self::Restart => f.write_str("restart"),
             Self::Keepalive => f.write_str("keepalive"),
             Self::Comment => f.write_str("comment"),
         }
@@ -236,6 +245,9 @@ impl Client {
         let error = &event["error"];
         if error.is_object() {
             return self.settle(Ending::Error { code: text(&error["code"]), partial: error["tidegate"]["partial"] == true });
+        }
+        if event["tidegate"]["restart"].is_object() {
+            return self.see(at, Seen::Restart);
         }
         for choice in event["choices"].as_array().into_iter().flatten() {
             for (member, value) in choice["delta"].as_object().into_iter().flatten() {

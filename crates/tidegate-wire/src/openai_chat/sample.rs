@@ -31,7 +31,8 @@ pub struct TextSample {
 /// beside its text; one more mark stands for the answer that is to begin. Definitions of tools and answer forms are written as lines of
 /// `key:value`, which have about the tokens of the forms that providers give them. Pictures, sounds and files weigh like 3 KiB of text each.
 ///
-/// It reads the body three times at most and never recurses; a body of 20 MiB takes tens of milliseconds, so it is nothing for an event loop.
+/// It reads the body three times at most and never recurses. 20 MiB take ten milliseconds as a rule and a quarter of a second at worst, so it
+/// is nothing for an event loop.
 #[must_use]
 pub fn prompt_sample(body: &[u8]) -> Option<TextSample> {
     let mut gathered = Gathered::default();

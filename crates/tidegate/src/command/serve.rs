@@ -79,6 +79,7 @@ async fn serve(loaded: Loaded, source: Source) -> Result<()> {
     let reload = Reload { source, file: loaded.file.clone(), mock: mock.as_ref().map(Mock::base_url) };
     serve_until_drained(&gateway, listener, &workers, &mut signals, &reload).await;
     workers.join();
+    gateway.estimator.close();
     let ledger = gateway.ledger.clone();
     drop(gateway);
     match tokio::time::timeout(LAST_ROWS, ledger.close()).await {

@@ -6,7 +6,7 @@ fn provider() -> Arc<str> {
 
 fn open(standing: &Arc<Standing>, clock: Clock) {
     for _ in 0..5 {
-        standing.admit(clock, Moment::ORIGIN).expect("it stands well").failed(Failure::UpstreamError, None, Moment::ORIGIN);
+        standing.admit(clock, Moment::ORIGIN).expect("it stands well").failed(Failure::UpstreamError, Vote::Failure, None, Moment::ORIGIN);
     }
 }
 

@@ -25,9 +25,9 @@ fn a_failure_before_output_leaves_no_trace_when_the_next_target_answers() {
                 coherent 200 at 4s: 'hel' | completed
                 buffered 200 at 4s: whole 'hel' | completed
             a: status 429; b: 1s 'hel' end
-                stream   200 at 2s: 'hel' | completed
-                coherent 200 at 2s: 'hel' | completed
-                buffered 200 at 2s: whole 'hel' | completed
+                stream   200 at 1s: 'hel' | completed
+                coherent 200 at 1s: 'hel' | completed
+                buffered 200 at 1s: whole 'hel' | completed
             a: role 1s cut; b: 1s 'hel' end
                 stream   200 at 2s: 'hel' | completed
                 coherent 200 at 2s: 'hel' | completed

@@ -4,7 +4,7 @@ use super::*;
 
 fn left_after(text: &str, mode: DeliveryMode, seconds: u64) -> String {
     let scenario = scenario(text);
-    let Simulated { view, exchange } = Simulation::new(&scenario, mode).client_leaves_after(Duration::from_secs(seconds)).run();
+    let Simulated { view, exchange, .. } = Simulation::new(&scenario, mode).client_leaves_after(Duration::from_secs(seconds)).run();
     let status = exchange.ending().map_or("none", |ending| ending.status.name());
     format!("{view}; {status}, {} attempts", exchange.tally().attempts.len())
 }

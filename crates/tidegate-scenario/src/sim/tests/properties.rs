@@ -56,14 +56,14 @@ proptest! {
         if let Some(millis) = leaves {
             simulation = simulation.client_leaves_after(Duration::from_millis(millis));
         }
-        let Simulated { view, exchange } = simulation.run();
+        let Simulated { view, exchange, .. } = simulation.run();
         let ending = exchange.ending().expect("it ended");
 
         prop_assert!(view.ended <= profile.total + Duration::from_millis(1), "{view}");
 
         let shown: String = view.pieces.iter().filter_map(|piece| match &piece.what {
             Seen::Text(text) | Seen::Reasoning(text) | Seen::Whole(text) | Seen::Refusal(text) => Some(text.as_str()),
-            Seen::Other(_) | Seen::Keepalive | Seen::Comment => None,
+            Seen::Other(_) | Seen::Restart | Seen::Keepalive | Seen::Comment => None,
         }).collect();
         let last = exchange.tally().attempts.last().expect("an attempt");
         prop_assert!(shown.chars().all(|name| name.to_string() == *last.target.provider), "{view}");
