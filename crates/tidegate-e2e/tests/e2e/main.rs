@@ -19,6 +19,7 @@ mod upstream;
 
 mod deadline;
 mod degrade;
+mod restart;
 
 mod disconnect;
 mod drain;
