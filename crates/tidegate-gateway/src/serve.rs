@@ -151,6 +151,7 @@ impl Terms {
         Self {
             mode: DeliveryMode::Buffered,
             streams: true,
+            early_head: false,
             time: Some(own),
             in_background: true,
             arrived,

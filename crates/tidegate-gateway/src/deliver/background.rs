@@ -12,7 +12,7 @@ use tidegate_core::id::StreamId;
 use tidegate_core::record::{Delivered, Status};
 use tidegate_ledger::outbox::{DEFAULT_CAPACITY, Outbox, OutboxError};
 use tidegate_ledger::{LedgerError, Results};
-use tidegate_wire::names::{header, path, value};
+use tidegate_wire::names::{path, value};
 use tidegate_wire::openai_chat;
 
 use super::answer::{AnswerBody, Response};
@@ -21,6 +21,7 @@ use crate::arrive::meter::Meter;
 use crate::clock::Clock;
 use crate::drain::{Drain, Stage};
 use crate::gateway::Gateway;
+use crate::header_name;
 use crate::notify::{BadWebhookUrl, Notification, Notifier, Settings};
 use crate::record::live::Receipt;
 use crate::relay::prospects::Order;
@@ -81,7 +82,7 @@ impl Background {
             (Some(_), None) => {
                 Err("X-Tidegate-Notify-Url: this gateway sends no webhooks (its operator has to set notify.secret)".to_owned())
             }
-            (Some(asked), Some(notifier)) => notifier.address(Some(asked)).map(drop).map_err(|bad| bad.to_string()),
+            (Some(asked), Some(notifier)) => notifier.address(Some(asked)).map(drop).map_err(|bad| format!("X-Tidegate-Notify-Url: {bad}")),
         }
     }
 
@@ -130,13 +131,16 @@ impl Job {
 ///
 /// Dropped before it is done, nothing is asked and the stream's row is closed.
 pub async fn accept(gateway: &Arc<Gateway>, order: Arc<Order>, permit: Permit) -> Result<Response, Failure> {
+    let request_id = order.wishes.client_request_id.clone().unwrap_or_else(|| order.request_id.to_string());
     let job = begin(gateway, order, permit, None).await?;
     let mut response = Response::new(AnswerBody::plain(job.acknowledgement()));
     *response.status_mut() = StatusCode::ACCEPTED;
     let headers = response.headers_mut();
     headers.insert(http_header::CONTENT_TYPE, HeaderValue::from_static(value::JSON));
-    for (name, text) in [(http_header::LOCATION.as_str(), job.url()), (header::STREAM_ID, job.id.to_string())] {
-        if let (Ok(name), Ok(text)) = (http::HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(&text)) {
+    for (name, text) in
+        [(&http_header::LOCATION, job.url()), (&header_name::STREAM_ID, job.id.to_string()), (&header_name::REQUEST_ID, request_id)]
+    {
+        if let Ok(text) = HeaderValue::try_from(text) {
             headers.insert(name, text);
         }
     }

@@ -11,6 +11,7 @@ use tidegate_core::limits::DeliveryMode;
 use tidegate_wire::names::{header, value};
 
 use super::answer::{AnswerBody, Response, StreamBody};
+use super::background::Job;
 use super::refuse;
 use crate::arrive::meter::Meter;
 use crate::gateway::Gateway;
@@ -77,6 +78,11 @@ fn whole(pump: Pump, piece: Piece, meter: Arc<Meter>) -> Response {
     headers.insert(http_header::CONTENT_TYPE, HeaderValue::from_static(value::JSON));
     let status = pump.status();
     let (live, _) = pump.into_parts();
+    if let Some(id) = live.identity.restarted_as
+        && let Ok(url) = HeaderValue::try_from(Job { id }.url())
+    {
+        headers.insert(http_header::LOCATION, url);
+    }
     let mut response = Response::new(AnswerBody::last_of(live, meter, piece));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
