@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
-use tidegate_e2e::{Answer, Chat, View, World, WorldBuilder, agree};
+use tidegate_e2e::{Answer, Chat, View, World, WorldBuilder, agree, all};
 use tidegate_scenario::JournalEntry;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -249,9 +249,4 @@ async fn the_wait_for_a_connection_and_for_the_requests_own_body_counts() -> Res
     let view: View = Answer::on(socket, sent).await?.view().await?;
     assert_eq!((view.status, view.code()), (504, "deadline_exceeded"), "{view:?}");
     Ok(())
-}
-
-/// Awaits all of them, side by side.
-async fn all(checks: impl IntoIterator<Item = impl Future<Output = Result<()>>>) -> Result<()> {
-    futures_util::future::try_join_all(checks).await.map(drop)
 }

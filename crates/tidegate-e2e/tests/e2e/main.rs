@@ -17,6 +17,7 @@ mod relay;
 mod forward_proxy;
 mod upstream;
 
+mod background;
 mod deadline;
 mod degrade;
 mod restart;

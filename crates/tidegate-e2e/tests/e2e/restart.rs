@@ -72,17 +72,27 @@ async fn records(world: &World, view: &View, parts: &[Part]) -> Result<Vec<Value
 
 #[tokio::test(flavor = "multi_thread")]
 async fn half_an_answer_begins_again_after_an_event_that_says_so() -> Result<()> {
-    for (fault, code) in
-        [("cut", "upstream_cut"), ("eof", "upstream_cut"), ("malformed", "upstream_malformed"), ("error 'out of memory'", "upstream_error")]
-    {
-        let scenario = format!("a: 'hel' 'l' {fault}; b: 'hello' ' there' ' again' end");
-        let world = routed(&scenario, &["a", "b"]).start().await?;
-        let view = world.chat(&agreed("m")).await?;
+    let faults = [
+        ("cut", "upstream_cut"),
+        ("eof", "upstream_cut"),
+        ("malformed", "upstream_malformed"),
+        ("error 'out of memory'", "upstream_error"),
+    ];
+    let broken = faults.iter().enumerate().map(|(n, (fault, _))| format!("a{n}: 'hel' 'l' {fault}; "));
+    let scenario = broken.collect::<String>() + "b: 'hello' ' there' ' again' end";
+    let routes =
+        |n| format!("[models.m{n}]\nroutes = [{{ provider = \"mock\", model = \"a{n}\" }}, {{ provider = \"mock\", model = \"b\" }}]\n");
+    let world = World::of(&scenario).recovers(QUICK).more(&(0..faults.len()).map(routes).collect::<String>()).start().await?;
+    for (n, (_, code)) in faults.into_iter().enumerate() {
+        let view = world.chat(&agreed(&format!("m{n}"))).await?;
         assert!(view.done && view.error.is_none(), "{view:?}");
         let parts = parts(&view)?;
         let texts: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
         assert_eq!(texts, ["hell", "hello there again"], "{view:?}");
-        assert!(parts[0].models.iter().all(|model| model == "a") && parts[1].models.iter().all(|model| model == "b"), "{parts:?}");
+        assert!(
+            parts[0].models.iter().all(|model| *model == format!("a{n}")) && parts[1].models.iter().all(|model| model == "b"),
+            "{parts:?}"
+        );
         let records = records(&world, &view, &parts).await?;
         assert_eq!((&records[0]["code"], &records[0]["provider"]), (&code.into(), &"mock".into()), "{}", records[0]);
         assert_eq!((&records[1]["status"], &records[1]["selected_model"]), (&"completed".into(), &"b".into()), "{}", records[1]);
