@@ -411,15 +411,15 @@ impl Exchange {
 
     /// Decides on an answer that gave `bytes` of text while its rate was measured: it is committed, or another target takes over.
     ///
-    /// Where nobody else could be asked it is committed however slow it is: a slow answer is better than none, and than one of the
-    /// gateway's own.
+    /// Where nobody else could be asked, or not in time, it is committed however slow it is: a slow answer is better than none, and than
+    /// one of the gateway's own.
     pub fn judge_rate(&mut self, bytes: u64, now: Moment, health: &dyn Health) -> Verdict {
         self.timers.stop(TimeoutKind::RateWindow);
-        let is_slow = !self.is_quick_enough(bytes) && self.time_left(now) >= self.limits.least;
+        let is_slow = self.limits.rate_guard.is_some_and(|guard| guard.is_too_slow(bytes));
+        let has_time = self.time_left(now) >= self.limits.least;
+        let could_go_on = |delivery: &Delivery<Pending>| has_time && delivery.others().any(|target| health.could_admit(target, now));
         match &self.line {
-            Line::Before(delivery) if is_slow && delivery.others().any(|target| health.could_admit(target, now)) => {
-                Verdict::Fail(Failure::TooSlow)
-            }
+            Line::Before(delivery) if is_slow && could_go_on(delivery) => Verdict::Fail(Failure::TooSlow),
             Line::Before(_) => {
                 self.tally.output_handed_over(now);
                 self.commit(now);

@@ -39,3 +39,12 @@ pub async fn in_time<T>(what: impl Debug, future: impl Future<Output = T>) -> Re
         Err(_) => bail!("waited {PATIENCE:?} in vain for {what:?}"),
     }
 }
+
+/// Makes all these checks side by side; the first that fails ends it.
+///
+/// # Errors
+///
+/// That of the check that failed.
+pub async fn all<C: Future<Output = Result<()>>>(checks: impl IntoIterator<Item = C>) -> Result<()> {
+    futures_util::future::try_join_all(checks).await.map(drop)
+}

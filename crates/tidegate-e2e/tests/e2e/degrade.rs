@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tidegate_e2e::{Case, Chat, Sdk, View, World, WorldBuilder, agree};
+use tidegate_e2e::{Case, Chat, Sdk, View, World, WorldBuilder, agree, all};
 
 /// Each model is asked once; what follows is the chain's business.
 const ONCE: &str = "[retry]\nattempts = 1\n[breaker]\nfailures = 1000\n";
@@ -99,6 +99,7 @@ async fn a_stored_answer_to_the_same_request_serves_whichever_way_it_is_handed_o
             assert_eq!(view.header("x-tidegate-provider"), Some("cache"), "{view:?}");
             assert_eq!(attempts(&record), [("mock", "failed", "degrade"), ("cache", "used", "deliver")], "{record}");
             assert_eq!((&record["provider"], &record["plan"]), (&"cache".into(), &json!(["mock/main", "cache", "static"])), "{record}");
+            assert_eq!(record["attempts"][1]["cost_usd"], 0.0, "it was paid for already: {record}");
             assert!(view.body.is_some() || view.output_events > 1, "a stream comes in pieces: {view:?}");
             agree(&view, &record)?;
         }
@@ -200,6 +201,42 @@ async fn the_fixed_text_comes_last_marked_and_whole() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_model_of_the_chain_has_attempts_of_its_own_and_one_that_rests_is_passed_over() -> Result<()> {
+    let scenario = "main: status 500; fast: status 500 | status 503 | 'quick' end";
+    let recovers = "[retry]\nattempts = 3\nbackoff = \"10ms\"\njitter = \"1ms\"\n[breaker]\nfailures = 3\n";
+    let world = degrading(scenario, "{ model = \"fast\" }").recovers(recovers).start().await?;
+    let (view, record) = world.chat_and_record(&Chat::new("main")).await?;
+    assert!(view.completed() && view.text == "quick", "{view:?}");
+    let (again, last) = (("mock", "failed", "retry_same"), ("mock", "failed", "degrade"));
+    assert_eq!(attempts(&record), [again, again, last, again, again, ("mock", "used", "deliver")], "{record}");
+
+    // Its breaker has opened: nobody waits for it again.
+    let (view, record) = world.chat_and_record(&Chat::new("main")).await?;
+    assert!(view.completed() && view.text == "quick", "{view:?}");
+    assert_eq!(attempts(&record), [("mock", "skipped", "next_target"), ("mock", "used", "deliver")], "{record}");
+    assert!(text(&record["attempts"][0], "decision_reason").contains("breaker is open"), "{record}");
+    assert!(view.events[0].raw.contains(NOTICE), "{view:?}");
+    agree(&view, &record)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_gateway_has_itself_needs_no_time() -> Result<()> {
+    let soon = "timeouts = { first_byte = \"400ms\", idle = \"15s\", total = \"20s\" }";
+    let more = format!("[models.main]\n{soon}\ndegrade = [{{ model = \"fast\" }}, {{ static = \"sorry\" }}]\n[models.fast]\n");
+    let world = World::of("main: stall; fast: 'quick' end").recovers("").more(&more).start().await?;
+    // A second is left after the overhead, and six tenths of it after the silence: too little for another model.
+    let (view, record) = world.chat_and_record(&Chat::new("main").header("x-tidegate-timeout-ms", "3000")).await?;
+    assert!(view.completed() && view.text == "sorry", "{view:?}");
+    assert_eq!(
+        attempts(&record),
+        [("mock", "failed", "degrade"), ("mock", "skipped", "next_target"), ("static", "used", "deliver")],
+        "{record}"
+    );
+    assert!(text(&record["attempts"][1], "decision_reason").contains("deadline"), "{record}");
+    agree(&view, &record)
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_fails_closed_never_degrades() -> Result<()> {
     let scenario = "m400: status 400; m401: status 401; m403: status 403; m404: status 404; m422: status 422; \
                     filtered: status 400 code 'content_filter'; long: status 400 code 'context_length_exceeded'; \
@@ -285,27 +322,28 @@ async fn a_notice_goes_before_the_answer_also_where_the_head_waits_for_it() -> R
 
 #[tokio::test(flavor = "multi_thread")]
 async fn official_sdks_complete_with_every_degraded_answer_and_are_not_hurt_by_notices() -> Result<()> {
-    let scenario = "main: 300ms status 500; fast: 300ms 'quick' end; stored: 'stored' end | 300ms status 500; last: 300ms status 500";
+    let scenario = "main: 150ms status 500; fast: 150ms 'quick' end; stored: 'stored' end | 150ms status 500; last: 150ms status 500";
     let more = "[models.stored]\ndegrade = [{ cached = \"1h\" }]\n[models.last]\ndegrade = [{ static = \"sorry\" }]\n";
-    for head_after in ["100ms", "5s"] {
+    let texts = [("main", "quick"), ("stored", "stored"), ("last", "sorry")];
+    let events = json!({"x-tidegate-notices": "events"});
+    let calls = |(model, _)| [Case::stream(model), Case::stream(model).set("headers", events.clone()), Case::whole(model)];
+    let cases: Vec<Case> = texts.into_iter().flat_map(calls).collect();
+    // The head goes out long before the answer, or with it.
+    let ways = ["50ms", "5s"].into_iter().flat_map(|head_after| Sdk::ALL.map(|sdk| (head_after, sdk)));
+    all(ways.map(async |(head_after, sdk)| {
         let server = format!("head_after = \"{head_after}\"");
         let world = degrading(scenario, "{ model = \"fast\" }").server(&server).more(more).start().await?;
         assert!(world.chat(&Chat::new("stored")).await?.completed());
-        for sdk in Sdk::ALL {
-            let texts = [("main", "quick"), ("stored", "stored"), ("last", "sorry")];
-            let events = json!({"x-tidegate-notices": "events"});
-            let calls = |(model, _)| [Case::stream(model), Case::stream(model).set("headers", events.clone()), Case::whole(model)];
-            let cases: Vec<Case> = texts.into_iter().flat_map(calls).collect();
-            let views = sdk.run(&world.gateway.base_url(), "none", &cases).await?;
-            for ((model, text), views) in texts.into_iter().zip(views.chunks(3)) {
-                for view in views {
-                    assert!(view.completed() && view.text == text, "{sdk:?} {model}: {view:?}");
-                    assert_eq!(view.outcome["finish_reason"], "stop", "{sdk:?} {model}: {view:?}");
-                }
+        let views = sdk.run(&world.gateway.base_url(), "none", &cases).await?;
+        for ((model, text), views) in texts.into_iter().zip(views.chunks(3)) {
+            for view in views {
+                assert!(view.completed() && view.text == text, "{sdk:?} {model}: {view:?}");
+                assert_eq!(view.outcome["finish_reason"], "stop", "{sdk:?} {model}: {view:?}");
             }
         }
-    }
-    Ok(())
+        Ok(())
+    }))
+    .await
 }
 
 /// A model with these routes, whose answers have to come at twenty characters a second.
@@ -365,18 +403,15 @@ async fn a_slow_answer_is_kept_where_nobody_else_would_give_one() -> Result<()> 
         (&["drip"], "degrade = [{ static = \"sorry\" }]"),
         (&["drip"], "degrade = [{ model = \"quick\" }]\n[models.quick]"),
     ];
-    for (routes, more) in cases {
-        let (world, _) = guarded(scenario, routes, more)
-            .recovers("[retry]\nattempts = 3\nbackoff = \"10ms\"\njitter = \"1ms\"\n")
-            .start_with_key()
-            .await?;
+    all(cases.iter().map(async |(routes, more)| {
+        let (world, _) = guarded(scenario, routes, more).start_with_key().await?;
         let key = world.make_key(&["--models", "m"]).await?;
         let view = world.chat(&Chat::new("m").key(&key)).await?;
         let record = world.gateway.record_with_key(view.stream_id(), Some(&key)).await?;
         assert!(view.completed() && view.text == text, "{routes:?} {more}: {view:?} {record}");
-        agree(&view, &record)?;
-    }
-    Ok(())
+        agree(&view, &record)
+    }))
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

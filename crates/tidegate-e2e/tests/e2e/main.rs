@@ -23,8 +23,10 @@ mod waits;
 mod forward_proxy;
 mod upstream;
 
+mod background;
 mod deadline;
 mod degrade;
+mod restart;
 
 mod disconnect;
 mod drain;

@@ -63,7 +63,7 @@ impl Wishes {
                 .filter(|count| *count > 0),
             background: headers.get(&header_name::DELIVERY).is_some_and(|value| value == value::BACKGROUND) || prefers_async(headers),
             prefers_async: prefers_async(headers),
-            notify_url: headers.get(&header_name::NOTIFY_URL).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
+            notify_url: notify_url(headers)?,
             allows_restart: switch(headers, &header_name::RESTART, value::ALLOW, "X-Tidegate-Restart has to be allow")?,
             notice_events: switch(headers, &header_name::NOTICES, value::EVENTS, "X-Tidegate-Notices has to be events")?,
         })
@@ -115,6 +115,13 @@ fn delivery(headers: &HeaderMap) -> Result<Option<DeliveryMode>, (Failure, &'sta
         b"background" => Ok(None),
         _ => Err((Failure::InvalidRequest, "X-Tidegate-Delivery has to be stream, coherent, buffered or background")),
     }
+}
+
+/// Nobody who names an address shall wait in vain for what was never going to come.
+fn notify_url(headers: &HeaderMap) -> Result<Option<String>, (Failure, &'static str)> {
+    let Some(value) = headers.get(&header_name::NOTIFY_URL) else { return Ok(None) };
+    let url = value.to_str().map_err(|_| (Failure::InvalidRequest, "X-Tidegate-Notify-Url has to be written in ASCII"))?;
+    Ok(Some(url.to_owned()))
 }
 
 /// A header that says one thing or is absent.

@@ -82,7 +82,7 @@ impl Background {
             (Some(_), None) => {
                 Err("X-Tidegate-Notify-Url: this gateway sends no webhooks (its operator has to set notify.secret)".to_owned())
             }
-            (Some(asked), Some(notifier)) => notifier.address(Some(asked)).map(drop).map_err(|bad| bad.to_string()),
+            (Some(asked), Some(notifier)) => notifier.address(Some(asked)).map(drop).map_err(|bad| format!("X-Tidegate-Notify-Url: {bad}")),
         }
     }
 

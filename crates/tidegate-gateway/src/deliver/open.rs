@@ -84,6 +84,11 @@ fn whole(pump: Pump, piece: Piece, meter: Arc<Meter>) -> Response {
         headers.insert(http_header::LOCATION, url);
     }
     let (live, _) = pump.into_parts();
+    if let Some(id) = live.identity.restarted_as
+        && let Ok(url) = HeaderValue::try_from(Job { id }.url())
+    {
+        headers.insert(http_header::LOCATION, url);
+    }
     let mut response = Response::new(AnswerBody::last_of(live, meter, piece));
     *response.status_mut() = status;
     *response.headers_mut() = headers;

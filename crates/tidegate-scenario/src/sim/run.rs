@@ -193,7 +193,12 @@ impl<'s> Run<'s> {
             world.first_output(self.now);
         }
         match self.exchange.event(facts, self.now) {
-            Verdict::Hold => self.held.push(event),
+            Verdict::Hold => {
+                self.held.push(event);
+                if facts.has_output && self.setup.mode == DeliveryMode::Stream && self.exchange.is_quick_enough(self.output_bytes()) {
+                    self.judge_rate(world);
+                }
+            }
             // One body is put together from everything, usage included.
             Verdict::Swallow if self.setup.mode == DeliveryMode::Buffered => self.held.push(event),
             Verdict::Swallow => {}
@@ -256,12 +261,15 @@ impl<'s> Run<'s> {
     }
 
     fn judge_rate(&mut self, world: &mut dyn World) {
-        let bytes = self.attempt.as_ref().map_or(0, |attempt| attempt.reader.output_bytes());
-        match self.exchange.judge_rate(bytes, self.now, world) {
+        match self.exchange.judge_rate(self.output_bytes(), self.now, world) {
             Verdict::Commit => self.pass_held(),
             Verdict::Fail(failure) => self.fail(failure, None, world),
             Verdict::Hold | Verdict::Swallow | Verdict::Forward | Verdict::Finish { .. } => {}
         }
+    }
+
+    fn output_bytes(&self) -> u64 {
+        self.attempt.as_ref().map_or(0, |attempt| attempt.reader.output_bytes())
     }
 
     fn fail(&mut self, failure: Failure, pushback: Option<Duration>, world: &mut dyn World) {

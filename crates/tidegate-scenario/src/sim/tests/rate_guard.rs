@@ -11,14 +11,14 @@ fn guarded() -> Limits {
 }
 
 #[test]
-fn an_answer_at_its_rate_is_held_for_the_window_and_then_flows() {
+fn an_answer_at_its_rate_is_held_until_it_has_the_text_of_a_window_and_then_flows() {
     check_decisions(
         guarded(),
         &["a: 1s 20 x ('four' 200ms) end; b: 'WRONG' end", "a: 1s 'a whole answer in one piece' end; b: 'WRONG' end"],
         &[Stream],
         expect![[r#"
             a: 1s 20 x ('four' 200ms) end; b: 'WRONG' end
-                stream   200 at 3s: 'four' 'four' 'four' 'four' 'four' 'four' 'four' 'four' 'four' 'four' 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms | completed; a deliver
+                stream   200 at 1800ms: 'four' 'four' 'four' 'four' 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms 'four' 200ms | completed; a deliver
             a: 1s 'a whole answer in one piece' end; b: 'WRONG' end
                 stream   200 at 1s: 'a whole answer in one piece' | completed; a deliver
         "#]],
