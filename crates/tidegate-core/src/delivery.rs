@@ -125,6 +125,12 @@ impl Delivery<Pending> {
         self.state.plan.after(failed, health, now)
     }
 
+    /// Whether a further target is left.
+    #[must_use]
+    pub fn has_target(&self) -> bool {
+        !self.state.plan.is_used_up()
+    }
+
     /// See [`RoutePlan::others`].
     pub fn others(&self) -> impl Iterator<Item = &Target> {
         self.state.plan.others()

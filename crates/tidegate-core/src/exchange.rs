@@ -24,6 +24,8 @@ use crate::route::{Failed, RoutePlan, Target};
 use crate::tally::{AttemptTally, Fate, Tally};
 use crate::timers::{TimeoutKind, TimerTable};
 
+/// How long a provider gets to say why it refused. It comes in the same packet as a rule.
+const REFUSAL: Duration = Duration::from_secs(2);
 /// How long a stream that perseveres leaves everybody alone once all have failed it.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -82,6 +84,8 @@ pub enum Due {
     Attempt,
     /// The answer's rate was measured long enough: call [`Exchange::judge_rate`].
     JudgeRate,
+    /// The reason of a refusal was awaited long enough: judge it by what is there.
+    JudgeRefusal,
     /// A limit ran out: ask [`Exchange::failed`] what follows.
     Failed(Failure),
 }
@@ -185,8 +189,8 @@ impl Exchange {
         self
     }
 
-    /// The provider is asked for one whole body. That has no events to be late, and its head comes when it is done: only the stream's own
-    /// limit bounds the wait.
+    /// The provider is asked for one whole body. That has no events to be late, and its head comes when it is done: the stream's own limit
+    /// bounds the wait, or half of it where another target is left.
     #[must_use]
     pub fn for_whole_answer(mut self) -> Self {
         self.awaits_events = false;
@@ -221,6 +225,12 @@ impl Exchange {
             Line::Over(ending) => ending.is_partial() || ending.failure.is_none(),
             Line::Before(_) | Line::Crossing => false,
         }
+    }
+
+    /// Whether somebody else than the target of the running attempt may still answer.
+    #[must_use]
+    pub fn may_fall_back(&self) -> bool {
+        matches!(&self.line, Line::Before(delivery) if delivery.has_target())
     }
 
     /// Whether the status line is out.
@@ -276,8 +286,28 @@ impl Exchange {
                 }
             }
             Phase::Sent if self.awaits_events => self.timers.set(TimeoutKind::FirstByte, now + self.limits.profile.first_byte),
+            // Nothing of a whole answer comes before all of it. Where somebody else could answer too, a silent target gets half of what is
+            // left, so that the other half is worth something.
+            Phase::Sent if self.may_fall_back() => {
+                let wait = self.limits.profile.first_byte.max(self.time_left(now) / 2);
+                self.timers.set(TimeoutKind::FirstByte, now + wait);
+            }
             Phase::Sent => {}
         }
+    }
+
+    /// The running attempt's request had to be sent once more, since the connection broke under it: that was a repetition, and the provider
+    /// may have had both.
+    pub fn sent_again(&mut self) {
+        if let (Line::Before(delivery), Some(attempt)) = (&mut self.line, self.tally.attempts.last()) {
+            delivery.asked(&attempt.target);
+        }
+    }
+
+    /// The provider refused the request. Its status says most of why; the rest of its words has a moment to come.
+    pub fn refused(&mut self, now: Moment) {
+        self.timers.stop_attempt();
+        self.timers.set(TimeoutKind::Refusal, now + REFUSAL);
     }
 
     /// Decides on one provider event.
@@ -414,6 +444,7 @@ impl Exchange {
                 return Due::Attempt;
             }
             Some(TimeoutKind::RateWindow) => return Due::JudgeRate,
+            Some(TimeoutKind::Refusal) => return Due::JudgeRefusal,
             Some(kind) => return Due::Failed(kind.failure().unwrap_or(Failure::Internal)),
             None => {}
         }

@@ -96,7 +96,7 @@ impl RetryPolicy {
     fn wait(&self, situation: &Situation, chance: f64) -> Duration {
         let doublings = situation.times_here.saturating_sub(1).min(16);
         let backoff = self.backoff.saturating_mul(1 << doublings).min(self.backoff_max);
-        situation.pushback.unwrap_or(backoff) + self.jitter.mul_f64(chance.clamp(0.0, 1.0))
+        situation.pushback.filter(|pushback| !pushback.is_zero()).unwrap_or(backoff) + self.jitter.mul_f64(chance.clamp(0.0, 1.0))
     }
 }
 

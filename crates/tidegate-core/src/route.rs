@@ -144,7 +144,13 @@ impl RoutePlan {
             time_left: failed.time_left,
             least: failed.least,
         };
-        let again = self.policy.after(&situation, health, now);
+        let again = match self.policy.after(&situation, health, now) {
+            // Its breaker has just opened: waiting for it would be in vain.
+            Again::Same(wait) if !self.leg.asked.as_ref().is_some_and(|(target, _)| health.could_admit(target, now + wait)) => {
+                if situation.others > 0 { Again::Next } else { Again::Stop }
+            }
+            again => again,
+        };
         self.leg.repeats = matches!(again, Again::Same(_));
         match again {
             Again::Stop if failed.retry != Retry::Never && !self.is_used_up() => Again::Degrade,

@@ -23,13 +23,15 @@ pub enum TimeoutKind {
     Backoff,
     /// The first moments of an answer, in which its rate is measured: not a failure by itself.
     RateWindow,
+    /// From the head of a refusal to the end of its reason: not a failure of its own, the status tells.
+    Refusal,
     /// From the proof of the end to its marker: not a failure, the answer is whole.
     Tail,
 }
 
 impl TimeoutKind {
     /// Every kind, in order of precedence.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Total,
         Self::PoolWait,
         Self::Connect,
@@ -38,6 +40,7 @@ impl TimeoutKind {
         Self::Idle,
         Self::Backoff,
         Self::RateWindow,
+        Self::Refusal,
         Self::Tail,
     ];
 
@@ -51,7 +54,7 @@ impl TimeoutKind {
             Self::SendBody => Some(Failure::SendTimeout),
             Self::FirstByte => Some(Failure::FirstByteTimeout),
             Self::Idle => Some(Failure::IdleTimeout),
-            Self::Backoff | Self::RateWindow | Self::Tail => None,
+            Self::Backoff | Self::RateWindow | Self::Refusal | Self::Tail => None,
         }
     }
 
@@ -67,6 +70,7 @@ impl TimeoutKind {
             Self::Idle => "idle",
             Self::Backoff => "backoff",
             Self::RateWindow => "rate window",
+            Self::Refusal => "refusal",
             Self::Tail => "tail",
         }
     }

@@ -8,6 +8,7 @@
 
 pub mod agree;
 pub mod authority;
+pub mod chain;
 pub mod chat;
 pub mod edge;
 pub mod forward_proxy;
@@ -22,6 +23,7 @@ pub mod wait;
 pub mod world;
 
 pub use agree::agree;
+pub use chain::{asked, chain};
 pub use chat::Chat;
 pub use edge::Edge;
 pub use forward_proxy::{ForwardProxy, Manner};
@@ -33,7 +35,7 @@ pub use receiver::{Receiver, Webhook};
 pub use sdk::{Case, Sdk, SdkView};
 pub use view::View;
 pub use wait::{all, eventually};
-pub use world::{World, WorldBuilder};
+pub use world::{QUICK, World, WorldBuilder};
 
 use std::path::PathBuf;
 

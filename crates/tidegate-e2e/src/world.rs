@@ -19,6 +19,9 @@ use crate::wait::eventually;
 /// The key that the gateway holds for the mock provider. It may appear on the provider's wire and nowhere else.
 pub const PROVIDER_KEY: &str = "sk-provider-0123456789abcdef";
 
+/// For [`WorldBuilder::recovers`]: waits that a test can wait for, and room for every repetition. More of `[retry]` and sections may follow.
+pub const QUICK: &str = "[retry]\nbackoff = \"20ms\"\njitter = \"1ms\"\nbudget_floor = 100000\n";
+
 /// A mock provider, a gateway in front of it, and the folder that the gateway runs in.
 pub struct World {
     /// The gateway.
@@ -34,6 +37,7 @@ pub struct World {
 pub struct WorldBuilder {
     scenario: String,
     provider_keys: String,
+    mock_key: Option<String>,
     server: String,
     provider: String,
     model: String,
@@ -60,6 +64,7 @@ impl World {
     pub fn of(scenario: &str) -> WorldBuilder {
         WorldBuilder {
             scenario: scenario.to_owned(),
+            mock_key: Some(PROVIDER_KEY.to_owned()),
             provider_keys: format!("api_key = \"{PROVIDER_KEY}\""),
             server: String::new(),
             provider: String::new(),
@@ -149,6 +154,14 @@ impl World {
         Ok(())
     }
 
+    /// Every request that the mock had for `model`, in order.
+    #[must_use]
+    pub fn requests(&self, model: &str) -> Vec<JournalEntry> {
+        let mut entries = self.mock.journal().entries();
+        entries.retain(|entry| entry.model == model);
+        entries
+    }
+
     /// The mock's only request for `model`, as it stands once `settled` says so.
     ///
     /// # Errors
@@ -163,6 +176,13 @@ impl World {
 }
 
 impl WorldBuilder {
+    /// What the mock plays, where that is put together beside the rest.
+    #[must_use]
+    pub fn scenario(mut self, scenario: &str) -> Self {
+        scenario.clone_into(&mut self.scenario);
+        self
+    }
+
     /// Lines for `[server]`.
     #[must_use]
     pub fn server(mut self, lines: &str) -> Self {
@@ -174,6 +194,13 @@ impl WorldBuilder {
     #[must_use]
     pub fn provider_keys(mut self, keys: &[&str]) -> Self {
         self.provider_keys = format!("api_keys = {keys:?}");
+        self
+    }
+
+    /// A provider that takes any key.
+    #[must_use]
+    pub fn any_provider_key(mut self) -> Self {
+        self.mock_key = None;
         self
     }
 
@@ -198,7 +225,21 @@ impl WorldBuilder {
         self
     }
 
-    /// Whole sections.
+    /// A model that is served by these of the mock's targets, in this order; at another provider than `mock` where that goes before the name:
+    /// `other/a`. Further members of a route follow its name: `a, weight = 3`. The model's own lines may follow by [`WorldBuilder::more`].
+    #[must_use]
+    pub fn routes(self, model: &str, targets: &[&str]) -> Self {
+        let route = |target: &&str| {
+            let (name, members) = target.split_once(',').unwrap_or((target, ""));
+            let (provider, name) = name.split_once('/').unwrap_or(("mock", name));
+            let comma = if members.is_empty() { "" } else { "," };
+            format!("{{ provider = \"{provider}\", model = \"{name}\"{comma}{members} }}")
+        };
+        let routes: Vec<String> = targets.iter().map(route).collect();
+        self.more(&format!("[models.\"{model}\"]\nroutes = [{}]\n", routes.join(", ")))
+    }
+
+    /// Whole sections. `{mock}` in them is the mock's base URL.
     #[must_use]
     pub fn more(mut self, sections: &str) -> Self {
         self.more += sections;
@@ -249,7 +290,7 @@ impl WorldBuilder {
 
     async fn build(self) -> Result<(World, Option<String>)> {
         let script = if self.scenario.is_empty() { None } else { Some(self.scenario.parse()?) };
-        let mock = Mock::start(MockSettings { script, api_key: Some(PROVIDER_KEY.to_owned()), ..MockSettings::default() }).await?;
+        let mock = Mock::start(MockSettings { script, api_key: self.mock_key.clone(), ..MockSettings::default() }).await?;
         let folder = TempDir::new()?;
         let edge = match &self.edge {
             Some(edge) => Some(edge.start(&mock, folder.path()).await?),
@@ -267,7 +308,8 @@ impl WorldBuilder {
         let mut text = String::new();
         writeln!(text, "[server]\nlisten = \"127.0.0.1:0\"\n{}", self.server)?;
         writeln!(text, "[providers.mock]\nkind = \"openai\"\nbase_url = \"{provider}\"\n{}\n{}", self.provider_keys, self.provider)?;
-        writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}{}", self.model, self.recovery, self.more)?;
+        let more = self.more.replace("{mock}", provider);
+        writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}{more}", self.model, self.recovery)?;
         Ok(text)
     }
 }

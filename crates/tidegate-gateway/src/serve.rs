@@ -230,14 +230,16 @@ pub async fn begin(gateway: &Arc<Gateway>, order: &Arc<Order>, permit: Arc<Permi
     if !terms.early_head {
         exchange = exchange.without_early_head();
     }
-    gateway.retry_budget().request(arrived);
+    if terms.from.is_none() {
+        gateway.retry_budget().request(arrived);
+    }
     let opening = Opening { id: identity.id, created_unix_ms: identity.created_unix_millis, record: identity.opening() };
     let entry = gateway.ledger.begin(opening).await.map_err(|error| {
         tracing::error!(%error, "the ledger cannot take a stream");
         Failure::LedgerUnavailable
     })?;
     let caches = places.iter().any(|place| matches!(place, route::places::Place::Cached(_)));
-    let cache_key = caches.then(|| CacheKey::of(chat, &order.caller));
+    let cache_key = if caches { CacheKey::of(chat, &order.caller) } else { None };
     let held = Held { entry, permit, prices: Arc::clone(&setup.prices) };
     let live = Box::new(Live::new(Arc::clone(gateway), identity, exchange, held));
     let prospects = Box::new(Prospects { order: Arc::clone(order), places, cache_key, streams: terms.streams });

@@ -398,3 +398,33 @@ fn a_stream_that_nobody_waits_for_begins_with_its_plan_anew_until_its_deadline()
     assert_eq!(begin(&mut exchange, 40_000), Next::Ask(target("a")));
     assert!(matches!(fail(&mut exchange, Failure::ContentBlocked, 41_000), AfterFailure::End(_)), "what fails closed is not tried again");
 }
+
+#[test]
+fn a_request_that_had_to_be_sent_again_counts_as_two_attempts_at_its_target() {
+    let mut exchange = asking(DeliveryMode::Stream, &["a", "b"]);
+    exchange.sent_again();
+    assert_eq!(fail(&mut exchange, Failure::ConnectFailed, 1), AfterFailure::TryNext, "once more was enough");
+    assert_eq!(begin(&mut exchange, 1), Next::Ask(target("b")));
+    assert!(matches!(fail(&mut exchange, Failure::UpstreamError, 2), AfterFailure::End(_)), "three requests were made");
+}
+
+#[test]
+fn a_whole_answer_that_does_not_come_leaves_the_other_target_half_of_the_time() {
+    let mut exchange = ask(exchange(DeliveryMode::Buffered, &["a", "b"]).without_early_head().for_whole_answer());
+    assert_eq!(exchange.due(at(90_000), true), Due::Failed(Failure::FirstByteTimeout));
+    assert_eq!(fail(&mut exchange, Failure::FirstByteTimeout, 90_000), AfterFailure::TryNext);
+    let mut exchange = ask(exchange);
+    assert_eq!(exchange.wake_at(true), at(180_000), "nobody is left after it");
+    let answer = EventFacts { has_output: true, ..proof() };
+    assert_eq!(exchange.whole_answer(&answer, at(170_000)), Verdict::Finish { write_sentinel: false });
+}
+
+#[test]
+fn a_refusal_whose_reason_does_not_come_is_judged_by_its_status() {
+    for mode in [DeliveryMode::Stream, DeliveryMode::Buffered] {
+        let mut exchange = ask(exchange(mode, &["a"]).without_early_head().for_whole_answer());
+        exchange.refused(at(1_000));
+        assert_eq!(exchange.wake_at(true), at(3_000));
+        assert_eq!(exchange.due(at(3_000), true), Due::JudgeRefusal);
+    }
+}

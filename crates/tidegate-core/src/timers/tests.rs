@@ -44,5 +44,5 @@ fn a_new_attempt_keeps_the_streams_own_limit_and_no_other() {
 #[test]
 fn every_limit_but_those_that_only_wait_has_a_failure_of_its_own_kind() {
     let without: Vec<_> = TimeoutKind::ALL.into_iter().filter(|kind| kind.failure().is_none()).collect();
-    assert_eq!(without, [TimeoutKind::Backoff, TimeoutKind::RateWindow, TimeoutKind::Tail]);
+    assert_eq!(without, [TimeoutKind::Backoff, TimeoutKind::RateWindow, TimeoutKind::Refusal, TimeoutKind::Tail]);
 }

@@ -189,7 +189,7 @@ async fn a_whole_answer_that_does_not_come_is_drained_for_its_time_alone() -> Re
     world.journal("m", |_| true).await?;
     drop(socket);
     world.journal("m", |entry| entry.peer_left_at.is_some()).await?;
-    assert_eq!(only_record(&world).await?["usage"]["source"], "unknown");
+    assert_eq!(only_record(&world).await?["usage"]["source"], "estimated", "the provider told none");
     Ok(())
 }
 

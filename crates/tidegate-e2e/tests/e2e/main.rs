@@ -14,6 +14,12 @@ mod keepalive;
 mod provider_http;
 mod relay;
 
+mod breakers;
+mod outage;
+mod recovery;
+mod routes;
+mod waits;
+
 mod forward_proxy;
 mod upstream;
 
@@ -29,6 +35,7 @@ mod slow_client;
 
 mod ledger;
 mod operation;
+mod second_look;
 mod secrets;
 mod spend;
 mod streams_command;

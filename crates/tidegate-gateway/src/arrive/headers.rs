@@ -34,6 +34,8 @@ pub struct Wishes {
     pub retry_count: Option<u32>,
     /// The answer is to be made in the background.
     pub background: bool,
+    /// It said so by a preference (RFC 7240), which is to be confirmed.
+    pub prefers_async: bool,
     /// Where the background answer is posted.
     pub notify_url: Option<String>,
     /// The client agrees that an answer that broke off begins again.
@@ -60,6 +62,7 @@ impl Wishes {
                 .and_then(|count| count.trim().parse().ok())
                 .filter(|count| *count > 0),
             background: headers.get(&header_name::DELIVERY).is_some_and(|value| value == value::BACKGROUND) || prefers_async(headers),
+            prefers_async: prefers_async(headers),
             notify_url: notify_url(headers)?,
             allows_restart: switch(headers, &header_name::RESTART, value::ALLOW, "X-Tidegate-Restart has to be allow")?,
             notice_events: switch(headers, &header_name::NOTICES, value::EVENTS, "X-Tidegate-Notices has to be events")?,

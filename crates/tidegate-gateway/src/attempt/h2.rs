@@ -1,33 +1,41 @@
 //! Connections to providers that speak HTTP/2, several side by side.
 //!
-//! One connection carries many streams, up to a limit of the peer's; past it requests would queue in silence behind answers that last for
-//! minutes. So a connection that is full is left alone and another is opened.
+//! One connection carries many streams, up to a limit that its peer sets; past it requests would queue in silence behind answers that last
+//! for minutes. So a connection that is full is left alone, and another is opened while the provider's `max_connections` allow it.
 
+use std::convert::Infallible;
 use std::error::Error as _;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request};
-use http_body::Body as _;
-use http_body_util::Full;
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tidegate_core::exchange::Phase;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 use super::h1::AnswerHead;
 use super::io::Io;
+use super::open::Steps;
+use super::provider::Slot;
 use crate::worker;
 
-/// Streams that one connection is asked to carry, where the peer allows it: the least that RFC 9113 tells servers to allow.
-const STREAMS_PER_CONNECTION: usize = 100;
+/// Streams that one connection carries before another is opened, where the provider may have another: what is lost on one connection delays
+/// all of its streams.
+const STREAMS_WITH_EASE: usize = 100;
 /// Streams that it carries before the peer has said how many it allows. What is beyond would wait if it allows no more.
 const STREAMS_UNTIL_TOLD: usize = 1;
+/// How much of a request's body is given to a connection at once.
+const BODY_PIECE: usize = 16 * 1024;
 
 /// What a provider may send of one stream while its client takes nothing.
 const STREAM_WINDOW: u32 = 128 * 1024;
@@ -39,30 +47,36 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * 100;
 const PING_EVERY: Duration = Duration::from_secs(15);
 const PING_WITHIN: Duration = Duration::from_secs(10);
 
-type Connection = http2::Connection<TokioIo<Io>, Full<Bytes>, TokioExecutor>;
-
-/// The open HTTP/2 connections to one provider, by worker.
+/// The open HTTP/2 connections to one provider, by the worker that opened them.
 #[derive(Debug)]
 pub struct H2Connections {
-    by_worker: Box<[Mutex<Vec<Shared>>]>,
+    by_worker: Box<[Mutex<Vec<Arc<Connection>>>]>,
+    /// Told when a stream ends or a connection begins.
+    room: Arc<Notify>,
+}
+
+/// Does a connection's work.
+type Driver = http2::Connection<TokioIo<Io>, Sending, TokioExecutor>;
+
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Sending>,
+    /// It belongs to the task that drives it, whose end closes the sender; here it is only asked how many streams the peer allows.
+    driver: Weak<Mutex<Driver>>,
+    load: Mutex<Load>,
+    room: Arc<Notify>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    sender: SendRequest<Full<Bytes>>,
-    /// It belongs to the task that drives it, whose end closes the sender; here it is only asked how many streams the peer allows.
-    connection: Weak<Mutex<Connection>>,
-    streams: Arc<AtomicUsize>,
-    /// Since when [`H2Connections::sweep`] has found it unused.
-    idle_since: Option<Instant>,
+struct Load {
+    streams: usize,
+    /// When the last stream ended.
+    idle_since: Instant,
 }
 
 /// One stream's place on a connection.
 #[derive(Debug)]
-pub struct Place {
-    sender: SendRequest<Full<Bytes>>,
-    streams: Arc<AtomicUsize>,
-}
+pub struct Place(Arc<Connection>);
 
 /// Why a request over HTTP/2 got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -84,25 +98,30 @@ pub struct H2Body {
 
 impl Default for H2Connections {
     fn default() -> Self {
-        Self { by_worker: (0..worker::MAX_WORKERS).map(|_| Mutex::default()).collect() }
+        Self { by_worker: (0..worker::MAX_WORKERS).map(|_| Mutex::default()).collect(), room: Arc::default() }
     }
 }
 
 impl H2Connections {
-    /// A place on an open connection of this worker, if one has room.
+    /// A place on an open connection of this worker, if one has room with ease.
     #[must_use]
-    pub fn place(&self) -> Option<Place> {
-        let mut connections = self.mine();
-        connections.retain(|connection| !connection.sender.is_closed());
-        connections.iter_mut().find(|connection| connection.has_room()).map(Place::on)
+    pub fn place_with_ease(&self) -> Option<Place> {
+        self.mine().iter().find_map(|connection| connection.place(STREAMS_WITH_EASE))
     }
 
-    /// Closes this worker's connections that have been without a stream for `max_idle`.
-    pub fn sweep(&self, max_idle: Duration) {
-        self.mine().retain_mut(|connection| connection.is_used_within(max_idle));
+    /// A place on any open connection whose peer allows another stream. This worker's come first: elsewhere a packet wakes two cores.
+    #[must_use]
+    pub fn place_anywhere(&self) -> Option<Place> {
+        let place = |list: &Mutex<Vec<Arc<Connection>>>| lock(list).iter().find_map(|connection| connection.place(usize::MAX));
+        place(&self.by_worker[worker::index()]).or_else(|| self.by_worker.iter().find_map(place))
     }
 
-    /// Makes `io` an HTTP/2 connection and takes a place on it.
+    /// Is told when there may be room where there was none.
+    pub fn room(&self) -> Notified<'_> {
+        self.room.notified()
+    }
+
+    /// Makes `io` an HTTP/2 connection and takes a place on it. The connection keeps `slot` for as long as it lives.
     ///
     /// # Errors
     ///
@@ -111,59 +130,66 @@ impl H2Connections {
     /// # Cancel safety
     ///
     /// Safe: dropping it closes the connection.
-    pub async fn adopt(&self, io: Io) -> io::Result<Place> {
+    pub async fn adopt(&self, io: Io, slot: Slot) -> io::Result<Place> {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).max_header_list_size(64 * 1024).initial_max_send_streams(STREAMS_UNTIL_TOLD);
         builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
         builder.keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_WITHIN).keep_alive_while_idle(true);
-        let (sender, connection) = builder.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+        let (sender, driver) = builder.handshake(TokioIo::new(io)).await.map_err(io::Error::other)?;
+        let driver = Arc::new(Mutex::new(driver));
         // Not a task that a shutdown waits for: the connection lives as long as this provider, and its streams are counted by themselves.
-        let connection = Arc::new(Mutex::new(connection));
-        let known = Arc::downgrade(&connection);
+        let known = Arc::downgrade(&driver);
         tokio::spawn(async move {
-            if let Err(error) = std::future::poll_fn(|cx| Pin::new(&mut *lock(&connection)).poll(cx)).await {
+            if let Err(error) = poll_fn(|cx| Pin::new(&mut *lock(&driver)).poll(cx)).await {
                 tracing::debug!(%error, "an HTTP/2 connection to a provider ended");
             }
+            drop(slot);
         });
-        let mut shared = Shared { sender, connection: known, streams: Arc::default(), idle_since: None };
-        let place = Place::on(&mut shared);
-        self.mine().push(shared);
-        Ok(place)
+        let load = Load { streams: 1, idle_since: Instant::now() };
+        let connection = Arc::new(Connection { sender, driver: known, load: Mutex::new(load), room: Arc::clone(&self.room) });
+        self.mine().push(Arc::clone(&connection));
+        self.room.notify_waiters();
+        Ok(Place(connection))
     }
 
-    fn mine(&self) -> MutexGuard<'_, Vec<Shared>> {
+    /// Closes this worker's connections that carried no stream for `max_idle`, and forgets those that are closed.
+    pub fn sweep(&self, max_idle: Duration) {
+        self.mine().retain(|connection| {
+            let load = lock(&connection.load);
+            let is_resting_too_long = load.streams == 0 && load.idle_since.elapsed() >= max_idle;
+            !is_resting_too_long && !connection.sender.is_closed()
+        });
+    }
+
+    fn mine(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
         lock(&self.by_worker[worker::index()])
     }
 }
 
-/// Whatever panicked with the lock held, a list of connections is still one, and a connection notices by itself.
+/// What these locks guard is changed in one step: a panic elsewhere cannot have left it half-changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shared {
-    fn has_room(&self) -> bool {
-        let allowed = self.connection.upgrade().map_or(0, |connection| lock(&connection).current_max_send_streams());
-        self.streams.load(Ordering::Relaxed) < allowed.min(STREAMS_PER_CONNECTION)
-    }
-
-    fn is_used_within(&mut self, max_idle: Duration) -> bool {
-        if self.streams.load(Ordering::Relaxed) > 0 {
-            self.idle_since = None;
-            return true;
+impl Connection {
+    /// A place, where the connection lives and carries fewer streams than `most` and its peer allow.
+    fn place(self: &Arc<Self>, most: usize) -> Option<Place> {
+        if self.sender.is_closed() {
+            return None;
         }
-        self.idle_since.get_or_insert_with(Instant::now).elapsed() < max_idle
+        let most = most.min(lock(&*self.driver.upgrade()?).current_max_send_streams());
+        let mut load = lock(&self.load);
+        if load.streams >= most {
+            return None;
+        }
+        load.streams += 1;
+        drop(load);
+        Some(Place(Arc::clone(self)))
     }
 }
 
 impl Place {
-    fn on(connection: &mut Shared) -> Self {
-        connection.idle_since = None;
-        connection.streams.fetch_add(1, Ordering::Relaxed);
-        Self { sender: connection.sender.clone(), streams: Arc::clone(&connection.streams) }
-    }
-
-    /// Sends a request and waits for the answer's head.
+    /// Sends a request and waits for the answer's head. `steps` hear when the request is sent, or need not be any more.
     ///
     /// # Errors
     ///
@@ -172,11 +198,13 @@ impl Place {
     /// # Cancel safety
     ///
     /// Safe: dropping it resets the stream.
-    pub async fn send(mut self, uri: &str, headers: &HeaderMap, body: Bytes) -> Result<(AnswerHead, H2Body), H2Error> {
-        let mut request = Request::post(uri).body(Full::new(body)).map_err(|error| H2Error::Broken(error.to_string()))?;
+    pub async fn send(self, uri: &str, headers: &HeaderMap, body: Bytes, steps: &Arc<Steps>) -> Result<(AnswerHead, H2Body), H2Error> {
+        let body = Sending { rest: body, steps: Arc::clone(steps) };
+        let mut request = Request::post(uri).body(body).map_err(|error| H2Error::Broken(error.to_string()))?;
         *request.headers_mut() = headers.clone();
         request.headers_mut().remove(http::header::HOST);
-        let answer = self.sender.send_request(request).await?;
+        let answer = self.0.sender.clone().send_request(request).await?;
+        steps.reach(Phase::Sent);
         let (parts, incoming) = answer.into_parts();
         let head = AnswerHead { status: parts.status.as_u16(), headers: parts.headers };
         Ok((head, H2Body { incoming, _place: self }))
@@ -196,7 +224,38 @@ impl From<hyper::Error> for H2Error {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.streams.fetch_sub(1, Ordering::Relaxed);
+        let mut load = lock(&self.0.load);
+        load.streams -= 1;
+        load.idle_since = Instant::now();
+        drop(load);
+        self.0.room.notify_one();
+    }
+}
+
+/// The body of a request, in pieces: the next one is asked for only once the peer granted room for the one before. That it is sent is known
+/// when something is asked for behind the last, so its end has to be a frame of its own.
+#[derive(Debug)]
+struct Sending {
+    rest: Bytes,
+    steps: Arc<Steps>,
+}
+
+impl http_body::Body for Sending {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        if this.rest.is_empty() {
+            this.steps.reach(Phase::Sent);
+            return Poll::Ready(None);
+        }
+        let piece = this.rest.split_to(this.rest.len().min(BODY_PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
     }
 }
 

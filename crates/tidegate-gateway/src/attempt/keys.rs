@@ -68,6 +68,13 @@ impl Keys {
         key.alarm.raise(now)
     }
 
+    /// The provider limits this key, and asked for a pause. True where it rests now.
+    pub fn limited(&self, index: KeyIndex, pause: Duration, now: Instant) -> bool {
+        let Some(key) = self.keys.get(index.0) else { return false };
+        *key.rests_until() = Some(now + pause.min(REST));
+        true
+    }
+
     /// The provider accepted this key.
     pub fn accepted(&self, index: KeyIndex) {
         if let Some(key) = self.keys.get(index.0) {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::call::Call;
 use super::h1::{self, AnswerHead, H1Body, H1Error};
 use super::h2::{H2Body, H2Error, Place};
 use super::io::Io;
-use super::provider::{Provider, Slot};
+use super::provider::{Provider, Slot, Way};
 use crate::tasks::Tasks;
 
 /// How long the rest of a body that nobody needs may take before its connection is closed instead of kept.
@@ -44,35 +44,44 @@ pub struct OpenError {
 pub struct Body {
     wire: Wire,
     provider: Arc<Provider>,
-    _slot: Slot,
 }
 
 #[derive(Debug)]
 enum Wire {
-    H1(Box<H1Body>),
+    H1(Box<H1Body>, Slot),
     H2(H2Body),
 }
 
 /// How far an opening attempt has come, told from inside its future to whoever polls it.
 #[derive(Debug, Default)]
-pub struct Steps(AtomicU8);
+pub struct Steps {
+    reached: AtomicU8,
+    sent_again: AtomicBool,
+}
 
 impl Steps {
     const ORDER: [Phase; 3] = [Phase::Connecting, Phase::Connected, Phase::Sent];
 
-    fn reach(&self, phase: Phase) {
-        self.0.fetch_max(phase as u8 + 1, Ordering::Relaxed);
+    /// Notes that `phase` is reached.
+    pub(super) fn reach(&self, phase: Phase) {
+        self.reached.fetch_max(phase as u8 + 1, Ordering::Relaxed);
     }
 
     /// Whether the provider has the whole request.
     #[must_use]
     pub fn is_sent(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > Phase::Sent as u8
+        self.reached.load(Ordering::Relaxed) > Phase::Sent as u8
+    }
+
+    /// Whether the request went out twice, since the connection that rested was closed under the first. True once.
+    #[must_use]
+    pub fn take_sent_again(&self) -> bool {
+        self.sent_again.swap(false, Ordering::Relaxed)
     }
 
     /// The phases that were reached beyond the first `known`, in order.
     pub fn beyond(&self, known: usize) -> impl Iterator<Item = Phase> + use<> {
-        let reached = usize::from(self.0.load(Ordering::Relaxed));
+        let reached = usize::from(self.reached.load(Ordering::Relaxed));
         Self::ORDER.into_iter().take(reached).skip(known)
     }
 }
@@ -80,7 +89,8 @@ impl Steps {
 /// Sends `call` to `provider` and waits for the head of the answer. It knows no limit: whoever polls it has the clock.
 ///
 /// A connection of the pool that the provider closes at the very moment of its use is replaced by a fresh one, once: the provider cannot have
-/// begun to answer, and the race is the pool's business, not the caller's.
+/// begun to answer, and the race is the pool's business, not the caller's. Nobody can tell it from a provider that hangs up on every request,
+/// so [`Steps::take_sent_again`] tells whoever counts them.
 ///
 /// # Errors
 ///
@@ -90,46 +100,53 @@ impl Steps {
 ///
 /// Safe: dropping it closes the connection, which cancels the request.
 pub async fn open(provider: Arc<Provider>, call: Arc<Call>, steps: Arc<Steps>) -> Result<Answer, OpenError> {
-    let slot = provider.slot().await.ok_or_else(|| OpenError::new(Failure::Internal, "the provider's connections are closed"))?;
+    let way = provider.way().await.ok_or_else(OpenError::closed)?;
     steps.reach(Phase::Connecting);
-    let (head, wire) = over_pooled_or_fresh(&provider, &call, &steps).await?;
+    let (head, wire) = match way {
+        Way::Shared(place) => over_shared_or_own(&provider, place, &call, &steps).await?,
+        Way::Own(slot) => over_own(&provider, slot, &call, &steps).await?,
+    };
     if provider.is_the_proxys(head.status) {
         return Err(OpenError::new(Failure::ConnectFailed, "the proxy refused the request with status 407"));
     }
     if let Some(key) = call.key.filter(|_| (200..300).contains(&head.status)) {
         provider.keys.accepted(key);
     }
-    Ok(Answer { head, body: Body { wire, provider, _slot: slot } })
+    Ok(Answer { head, body: Body { wire, provider } })
 }
 
-async fn over_pooled_or_fresh(provider: &Provider, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), OpenError> {
-    if let Some(place) = provider.http2.place() {
-        match over_h2(provider, place, call, steps).await {
-            Err(H2Error::NotTaken(why)) => tracing::debug!(provider = %provider.name, why, "a connection took no more requests"),
-            result => return result.map_err(|error| OpenError::new(Failure::ConnectFailed, &error)),
-        }
+async fn over_shared_or_own(provider: &Provider, place: Place, call: &Call, steps: &Arc<Steps>) -> Result<(AnswerHead, Wire), OpenError> {
+    match over_h2(provider, place, call, steps).await {
+        Err(H2Error::NotTaken(why)) => tracing::debug!(provider = %provider.name, why, "a connection took no more requests"),
+        result => return result.map_err(|error| OpenError::new(Failure::ConnectFailed, &error)),
     }
-    over_any(provider, call, steps).await
+    over_own(provider, provider.slot().await.ok_or_else(OpenError::closed)?, call, steps).await
 }
 
-async fn over_any(provider: &Provider, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), OpenError> {
+async fn over_own(provider: &Provider, slot: Slot, call: &Call, steps: &Arc<Steps>) -> Result<(AnswerHead, Wire), OpenError> {
     if let Some(io) = provider.take_resting() {
         match over_h1(provider, io, call, steps).await {
             Err(H1Error::ClosedBeforeAnswer) => {
                 tracing::debug!(provider = %provider.name, "a resting connection was closed under a request");
+                steps.sent_again.store(steps.is_sent(), Ordering::Relaxed);
             }
-            result => return result.map_err(|error| OpenError::from_h1(&error)),
+            result => return on_own(result, slot),
         }
     }
     let io = provider.connect().await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
     if io.negotiated_http2() || provider.http2_policy() == Http2::Always {
-        let place = provider.http2.adopt(io).await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
+        let place = provider.http2.adopt(io, slot).await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
         return over_h2(provider, place, call, steps).await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error));
     }
-    over_h1(provider, io, call, steps).await.map_err(|error| OpenError::from_h1(&error))
+    on_own(over_h1(provider, io, call, steps).await, slot)
 }
 
-async fn over_h1(provider: &Provider, mut io: Io, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), H1Error> {
+fn on_own(result: Result<(AnswerHead, H1Body), H1Error>, slot: Slot) -> Result<(AnswerHead, Wire), OpenError> {
+    let (head, body) = result.map_err(|error| OpenError::from_h1(&error))?;
+    Ok((head, Wire::H1(Box::new(body), slot)))
+}
+
+async fn over_h1(provider: &Provider, mut io: Io, call: &Call, steps: &Steps) -> Result<(AnswerHead, H1Body), H1Error> {
     steps.reach(Phase::Connected);
     let mut rest = BytesMut::new();
     let sent = h1::send(&mut io, request_head(provider, call), call.body.clone(), &mut rest).await;
@@ -147,15 +164,14 @@ async fn over_h1(provider: &Provider, mut io: Io, call: &Call, steps: &Steps) ->
         },
     };
     let body = H1Body::new(io, &head, rest)?;
-    Ok((head, Wire::H1(Box::new(if is_whole { body } else { body.closing() }))))
+    Ok((head, if is_whole { body } else { body.closing() }))
 }
 
-async fn over_h2(provider: &Provider, place: Place, call: &Call, steps: &Steps) -> Result<(AnswerHead, Wire), H2Error> {
+async fn over_h2(provider: &Provider, place: Place, call: &Call, steps: &Arc<Steps>) -> Result<(AnswerHead, Wire), H2Error> {
     steps.reach(Phase::Connected);
     let mut headers = provider.headers().clone();
     headers.extend(call.headers.clone());
-    steps.reach(Phase::Sent);
-    let (head, body) = place.send(&provider.uri(call.endpoint), &headers, call.body.clone()).await?;
+    let (head, body) = place.send(&provider.uri(call.endpoint), &headers, call.body.clone(), steps).await?;
     Ok((head, Wire::H2(body)))
 }
 
@@ -181,6 +197,10 @@ impl OpenError {
         Self { failure, detail: detail.to_string() }
     }
 
+    fn closed() -> Self {
+        Self::new(Failure::Internal, "the provider's connections are closed")
+    }
+
     fn from_h1(error: &H1Error) -> Self {
         let failure = match error {
             H1Error::ClosedBeforeAnswer | H1Error::Io(_) => Failure::ConnectFailed,
@@ -198,7 +218,7 @@ impl Body {
     /// When it broke off.
     pub fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         match &mut self.wire {
-            Wire::H1(body) => body.poll_data(cx),
+            Wire::H1(body, _) => body.poll_data(cx),
             Wire::H2(body) => body.poll_data(cx),
         }
     }
@@ -206,8 +226,8 @@ impl Body {
     /// Gives the connection back once nothing of the answer is wanted any more. What is still to come of a body whose end is near is read
     /// and dropped in the background, for a moment.
     pub fn release(self, tasks: &Tasks) {
-        let Wire::H1(mut body) = self.wire else { return };
-        let (provider, slot) = (self.provider, self._slot);
+        let Wire::H1(mut body, slot) = self.wire else { return };
+        let provider = self.provider;
         let mut context = Context::from_waker(std::task::Waker::noop());
         while !body.is_done() && matches!(body.poll_data(&mut context), Poll::Ready(Some(Ok(_)))) {}
         if body.is_done() {

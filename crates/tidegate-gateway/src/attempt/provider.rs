@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::ExposeSecret;
@@ -12,13 +14,16 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::connect::{self, Destination};
-use super::h2::H2Connections;
+use super::h2::{H2Connections, Place};
 use super::io::Io;
 use super::keys::Keys;
 use crate::worker;
 
 /// Shortest part of a key or a header's value that is a secret and no common word.
 const SHORTEST_SECRET: usize = 8;
+
+/// How often a request that waits for room looks by itself: that a provider allows more streams is told to the HTTP/2 library alone.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A provider and its connections. Each worker keeps the connections that it opened, so that a stream's two sockets always belong to one
 /// event loop and no packet wakes another core.
@@ -47,6 +52,15 @@ struct Resting {
 
 /// The right to one connection. Dropping it lets the next request have it.
 pub type Slot = OwnedSemaphorePermit;
+
+/// How a request gets to the provider.
+#[derive(Debug)]
+pub enum Way {
+    /// Beside others, on an open HTTP/2 connection.
+    Shared(Place),
+    /// On a connection that it may take or open for itself.
+    Own(Slot),
+}
 
 /// A provider cannot be used as configured.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +152,31 @@ impl Provider {
         self.settings.http2
     }
 
+    /// Waits for a way to the provider. The caller bounds the wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropping it leaves the queue.
+    pub async fn way(&self) -> Option<Way> {
+        if let Some(way) = self.way_now() {
+            return Some(way);
+        }
+        let mut slot = pin!(Arc::clone(&self.slots).acquire_owned());
+        loop {
+            let mut room = pin!(self.http2.room());
+            // From here on, room that is made is not missed.
+            room.as_mut().enable();
+            if let Some(place) = self.http2.place_anywhere() {
+                return Some(Way::Shared(place));
+            }
+            tokio::select! {
+                slot = &mut slot => return slot.ok().map(Way::Own),
+                () = room => {}
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
     /// Waits for the right to one connection. The caller bounds the wait.
     ///
     /// # Cancel safety
@@ -145,6 +184,13 @@ impl Provider {
     /// Safe: dropping it leaves the queue.
     pub async fn slot(&self) -> Option<Slot> {
         Arc::clone(&self.slots).acquire_owned().await.ok()
+    }
+
+    /// In the order of what delays the fewest: a connection with room, another connection, a connection with many streams.
+    fn way_now(&self) -> Option<Way> {
+        let another = || Arc::clone(&self.slots).try_acquire_owned().ok();
+        let with_ease = self.http2.place_with_ease().map(Way::Shared);
+        with_ease.or_else(|| another().map(Way::Own)).or_else(|| self.http2.place_anywhere().map(Way::Shared))
     }
 
     /// A resting connection of this worker that is still good.

@@ -132,14 +132,20 @@ impl Job {
 /// Dropped before it is done, nothing is asked and the stream's row is closed.
 pub async fn accept(gateway: &Arc<Gateway>, order: Arc<Order>, permit: Permit) -> Result<Response, Failure> {
     let request_id = order.wishes.client_request_id.clone().unwrap_or_else(|| order.request_id.to_string());
+    let prefers_async = order.wishes.prefers_async;
     let job = begin(gateway, order, permit, None).await?;
     let mut response = Response::new(AnswerBody::plain(job.acknowledgement()));
     *response.status_mut() = StatusCode::ACCEPTED;
     let headers = response.headers_mut();
     headers.insert(http_header::CONTENT_TYPE, HeaderValue::from_static(value::JSON));
-    for (name, text) in
-        [(&http_header::LOCATION, job.url()), (&header_name::STREAM_ID, job.id.to_string()), (&header_name::REQUEST_ID, request_id)]
-    {
+    if prefers_async {
+        headers.insert("preference-applied", HeaderValue::from_static(value::RESPOND_ASYNC));
+    }
+    for (name, text) in [
+        (http_header::LOCATION, job.url()),
+        (header_name::STREAM_ID.clone(), job.id.to_string()),
+        (header_name::REQUEST_ID.clone(), request_id),
+    ] {
         if let Ok(text) = HeaderValue::try_from(text) {
             headers.insert(name, text);
         }
@@ -157,7 +163,9 @@ pub async fn accept(gateway: &Arc<Gateway>, order: Arc<Order>, permit: Permit) -
 ///
 /// Dropped before it is done, nothing is asked and the stream's row is closed.
 pub async fn start(gateway: Arc<Gateway>, order: Arc<Order>, from: Option<StreamId>) -> Result<Job, Failure> {
-    let permit = gateway.permits.admit(order.setup.config.server.max_streams).ok_or(Failure::GatewayOverloaded)?;
+    // Jobs last for minutes. In an outage each request would leave one behind, so that soon no place were left for those of healthy models.
+    let most = order.setup.config.server.max_streams / 2;
+    let permit = gateway.permits.admit(most).ok_or(Failure::GatewayOverloaded)?;
     begin(&gateway, order, permit, from).await
 }
 

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header as http_header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header as http_header};
 use tidegate_config::OnDisconnect;
 use tidegate_core::failure::Failure;
 use tidegate_core::limits::DeliveryMode;
@@ -16,6 +16,7 @@ use super::refuse;
 use crate::arrive::meter::Meter;
 use crate::gateway::Gateway;
 use crate::header_name;
+use crate::record::live::Live;
 use crate::relay::held::Piece;
 use crate::relay::pump::{Pump, Step};
 
@@ -77,6 +78,11 @@ fn whole(pump: Pump, piece: Piece, meter: Arc<Meter>) -> Response {
     let mut headers = identity_headers(&pump);
     headers.insert(http_header::CONTENT_TYPE, HeaderValue::from_static(value::JSON));
     let status = pump.status();
+    if let Some(job) = pump.live().identity.restarted_as.filter(|_| status == StatusCode::ACCEPTED)
+        && let Ok(url) = HeaderValue::try_from(Job { id: job }.url())
+    {
+        headers.insert(http_header::LOCATION, url);
+    }
     let (live, _) = pump.into_parts();
     if let Some(id) = live.identity.restarted_as
         && let Ok(url) = HeaderValue::try_from(Job { id }.url())
@@ -110,12 +116,13 @@ fn stream_headers(pump: &Pump) -> HeaderMap {
     headers
 }
 
-/// Which stream it is, who answers, and what the provider says that is the client's business.
+/// Which stream it is, who answers, and what the provider says that is the client's business. A head that goes out before the answer names
+/// nobody who may be replaced yet, and counts no attempts.
 fn identity_headers(pump: &Pump) -> HeaderMap {
-    let identity = &pump.live().identity;
-    let tally = pump.live().exchange.tally();
+    let Live { identity, exchange, .. } = pump.live();
+    let is_early = exchange.ending().is_none() && !exchange.is_committed();
     let mut headers = HeaderMap::with_capacity(12);
-    if let Some(theirs) = pump.provider_headers() {
+    if let Some(theirs) = pump.provider_headers().filter(|_| !exchange.may_fall_back()) {
         for (name, value) in theirs.iter().filter(|(name, _)| is_clients_business(name)) {
             headers.append(name, value.clone());
         }
@@ -127,8 +134,10 @@ fn identity_headers(pump: &Pump) -> HeaderMap {
     };
     set(&header_name::REQUEST_ID, identity.client_request_id.clone().unwrap_or_else(|| identity.request_id.to_string()));
     set(&header_name::STREAM_ID, identity.id.to_string());
-    set(&header_name::ATTEMPTS, tally.asked().count().to_string());
-    if let Some(attempt) = tally.asked().next_back() {
+    if !is_early {
+        set(&header_name::ATTEMPTS, exchange.tally().asked().count().to_string());
+    }
+    if let Some(attempt) = exchange.tally().asked().next_back().filter(|_| !exchange.may_fall_back()) {
         set(&header_name::PROVIDER, attempt.target.provider.to_string());
         set(&header_name::MODEL, attempt.target.model.to_string());
     }

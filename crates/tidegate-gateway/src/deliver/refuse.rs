@@ -95,7 +95,8 @@ fn with_context(pump: &Pump, failure: Failure, partial: bool, write: impl FnOnce
     let stream_id = pump.live().identity.id.to_string();
     let tally = pump.live().exchange.tally();
     let attempts: Vec<AttemptSummary<'_>> = (1..)
-        .zip(tally.asked())
+        .zip(&tally.attempts)
+        .filter(|(_, attempt)| attempt.skipped.is_none())
         .map(|(n, attempt)| {
             let failure = attempt.fate.as_ref().and_then(|fate| fate.failure);
             AttemptSummary { n, provider: &attempt.target.provider, code: failure.map(Failure::code) }

@@ -1,6 +1,7 @@
 //! The pump on the near side of the line: whom it asks, what it does when they fail, and how a stream ends that nobody answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -8,17 +9,19 @@ use tidegate_core::Moment;
 use tidegate_core::delivery::{Ending, Head, RestartConsent};
 use tidegate_core::exchange::{AfterFailure, Next, Verdict};
 use tidegate_core::failure::{Failure, Vote};
+use tidegate_core::health::AllHealthy;
 use tidegate_core::limits::DeliveryMode;
 use tidegate_core::route::Target;
 use tidegate_wire::names::place;
 use tidegate_wire::openai_chat::{self, Assembler, Notice};
+use tidegate_wire::sse::RawEvent;
 use tokio::time::Instant;
 
 use super::pump::{Pump, Source};
 use super::reading::Reading;
 use crate::attempt::open::{self, Steps};
 use crate::deliver::{background, refuse};
-use crate::route::cache::CacheKey;
+use crate::route::cache::{CacheKey, MAX_ANSWER};
 use crate::route::outlook::Outlook;
 use crate::route::places::Place;
 use crate::serve;
@@ -27,9 +30,9 @@ use crate::serve;
 const MAX_RESTARTS: u32 = 2;
 
 /// What is told when another model takes over.
-const DEGRADED: Notice<'_> = Notice { code: "degraded", message: "taking longer than usual, trying a faster model" };
+const DEGRADED: Notice<'static> = Notice { code: "degraded", message: "taking longer than usual, trying a faster model" };
 /// What is told when the gateway answers by itself.
-const OWN_ANSWER: Notice<'_> = Notice { code: "degraded", message: "no model answered in time; this answer was prepared earlier" };
+const OWN_ANSWER: Notice<'static> = Notice { code: "degraded", message: "no model answered in time; this answer was prepared earlier" };
 
 impl Pump {
     /// Asks whoever may be asked next.
@@ -61,6 +64,8 @@ impl Pump {
         let Some(prospects) = self.errand.prospects.as_deref() else { return self.fail(Failure::Internal) };
         self.cache_as = None;
         self.provider_headers = None;
+        // What was to be said of another attempt is true no longer.
+        self.notice = None;
         match prospects.places.get(target.place) {
             Some(Place::Provider(place)) => {
                 let call = Arc::new(prospects.call(place, &target.model, self.live.exchange.time_left(now)));
@@ -78,7 +83,10 @@ impl Pump {
                     self.notify(DEGRADED);
                 }
             }
-            Some(Place::Cached(_)) => self.answer_oneself(cached.map(|answer| openai_chat::marked(&answer, "cached")), now),
+            Some(Place::Cached(_)) => {
+                self.notify(OWN_ANSWER);
+                self.answer_oneself(cached.map(|answer| openai_chat::marked(&answer, "cached")), now);
+            }
             Some(Place::Static(text)) => {
                 let id = self.live.identity.id.to_string();
                 let created = self.live.identity.created_unix_millis / 1000;
@@ -103,7 +111,8 @@ impl Pump {
             Err(failure) => return self.fail(failure),
         };
         self.live.identity.restarted_as = Some(job.id);
-        if self.errand.expectation.streamed && self.mode != DeliveryMode::Buffered {
+        let says_200 = self.mode != DeliveryMode::Buffered || self.live.exchange.head() == Head::Sent;
+        if says_200 {
             let created = self.live.identity.created_unix_millis / 1000;
             let text = format!("This answer takes longer than usual. It will be at {} when it is ready.", job.url());
             let answer = openai_chat::text_answer(&job.id.to_string(), place::NOTIFY, created, &text, "deferred");
@@ -138,17 +147,25 @@ impl Pump {
         if self.assembler.is_some() {
             self.assembler = Some(Box::default());
         }
-        let pushback = self.detail.retry_after.take();
+        let pushback = self.detail.retry_after.take().filter(|pushback| !self.is_limited_by_key(failure, *pushback));
         if let Some(ticket) = self.ticket.take() {
             ticket.failed(failure, self.vote(failure), pushback, now);
         }
         let (mut ticket, mut cached) = (None, None);
-        let mut outlook = Outlook { gateway: &self.gateway, places: &[], cache_key: None, ticket: &mut ticket, cached: &mut cached };
+        let places = self.errand.prospects.as_deref().map_or::<&[Place], _>(&[], |prospects| &prospects.places);
+        let mut outlook = Outlook { gateway: &self.gateway, places, cache_key: None, ticket: &mut ticket, cached: &mut cached };
         match self.live.exchange.failed(failure, pushback, now, &mut outlook) {
             AfterFailure::TryNext => {}
             AfterFailure::Wait => self.source = Source::Waiting,
             AfterFailure::End(ending) => self.ended(ending, now),
         }
+    }
+
+    /// Whether a limit is that of one key, while others of the provider are free: the key rests then, and its target does not.
+    fn is_limited_by_key(&self, failure: Failure, pushback: Duration) -> bool {
+        let (Some(provider), Some(key), Failure::UpstreamRateLimited) = (&self.provider, self.key, failure) else { return false };
+        let now = Instant::now();
+        provider.keys.awake(now) > 1 && provider.keys.limited(key, pushback, now)
     }
 
     /// What the failure says about the health of its target. One refused key says little about a provider that has others.
@@ -229,6 +246,15 @@ impl Pump {
         }
     }
 
+    /// What is held of the answer goes out, whatever its rate.
+    pub(super) fn commit_held(&mut self, now: Moment) {
+        if self.live.exchange.judge_rate(u64::MAX, now, &AllHealthy) == Verdict::Commit {
+            self.ready.extend(self.notice.take());
+            self.ready.append(&mut self.held);
+            self.committed();
+        }
+    }
+
     /// The line is crossed: nobody else will be asked, unless the client agreed to begin again.
     pub(super) fn committed(&mut self) {
         let keeps = |prospects: &super::prospects::Prospects| prospects.order.wishes.allows_restart;
@@ -238,13 +264,14 @@ impl Pump {
     }
 
     /// Tells the user something, as soon as the head is out. A body that is no stream has no place for it.
-    fn notify(&mut self, notice: Notice<'_>) {
-        if self.mode == DeliveryMode::Buffered {
+    fn notify(&mut self, notice: Notice<'static>) {
+        if self.mode == DeliveryMode::Buffered || self.told == Some(notice) {
             return;
         }
         let as_event = self.errand.prospects.as_deref().is_some_and(|prospects| prospects.order.wishes.notice_events);
         let bytes = openai_chat::notice(notice, as_event);
         if self.live.exchange.head() == Head::Sent {
+            self.told = Some(notice);
             self.ready.push(bytes, 0);
         } else {
             self.notice = Some(bytes);
@@ -257,10 +284,19 @@ impl Pump {
 pub(super) struct Recorder {
     pub(super) key: CacheKey,
     pub(super) answer: Box<Assembler>,
+    bytes: usize,
 }
 
 impl Recorder {
     fn new(key: CacheKey) -> Self {
-        Self { key, answer: Box::default() }
+        Self { key, answer: Box::default(), bytes: 0 }
+    }
+
+    /// Adds an event. False when the answer has become larger than any that is kept.
+    pub(super) fn add(&mut self, event: &RawEvent) -> bool {
+        self.bytes += event.bytes().len();
+        self.answer.add(event);
+        // The envelope of each event is in it too, which is most of it.
+        self.bytes <= 16 * MAX_ANSWER
     }
 }

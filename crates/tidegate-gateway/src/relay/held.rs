@@ -71,6 +71,12 @@ impl Pieces {
         Some(piece)
     }
 
+    /// Whether output waits.
+    #[must_use]
+    pub fn has_output(&self) -> bool {
+        self.run_outputs > 0 || self.whole.iter().any(|piece| piece.output_events > 0)
+    }
+
     /// How many bytes wait.
     #[must_use]
     pub fn bytes(&self) -> usize {

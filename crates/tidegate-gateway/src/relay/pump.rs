@@ -19,7 +19,7 @@ use tidegate_core::event::{EventFacts, EventKind};
 use tidegate_core::exchange::{BodyEnd, Due, Verdict};
 use tidegate_core::failure::Failure;
 use tidegate_core::limits::DeliveryMode;
-use tidegate_wire::openai_chat::{self, Assembler, ProviderError};
+use tidegate_wire::openai_chat::{self, Assembler, Notice, ProviderError};
 use tidegate_wire::sse::{KEEPALIVE, RawEvent};
 use tokio::time::Sleep;
 
@@ -102,9 +102,12 @@ pub struct Pump {
     pub(super) cache_as: Option<Recorder>,
     /// What the user is told once the head is out.
     pub(super) notice: Option<Bytes>,
+    /// What the user was told last.
+    pub(super) told: Option<Notice<'static>>,
     pub(super) status: StatusCode,
     pub(super) restarts: u32,
     pub(super) detail: Box<Detail>,
+    /// Headers of the running attempt's answer, or of the last one's.
     pub(super) provider_headers: Option<Box<HeaderMap>>,
     timer: Pin<Box<Sleep>>,
     armed: Moment,
@@ -162,6 +165,7 @@ impl Pump {
             assembler: assembles.then(Box::default),
             cache_as: None,
             notice: None,
+            told: None,
             status: StatusCode::OK,
             restarts: 0,
             detail: Box::default(),
@@ -275,6 +279,10 @@ impl Pump {
                     self.judge_rate(now);
                     continue;
                 }
+                Due::JudgeRefusal => {
+                    self.body_ended(BodyEnd::Broken);
+                    continue;
+                }
                 Due::Failed(failure) => {
                     self.fail(failure);
                     continue;
@@ -312,6 +320,9 @@ impl Pump {
                 for phase in steps.beyond(*seen) {
                     *seen += 1;
                     self.live.exchange.reached(phase, now);
+                }
+                if steps.take_sent_again() {
+                    self.live.exchange.sent_again();
                 }
                 match result {
                     Poll::Pending => return Poll::Pending,
@@ -359,6 +370,9 @@ impl Pump {
         }
         self.detail.retry_after = pushback(&head.headers, self.gateway.clock.unix_millis());
         let reading = Reading::of(&head, self.errand.expectation);
+        if matches!(reading, Reading::Refusal { .. }) {
+            self.live.exchange.refused(self.gateway.clock.now());
+        }
         self.provider_headers = Some(Box::new(head.headers));
         self.source = Source::Answering { body: Some(body), reading };
     }
@@ -377,7 +391,11 @@ impl Pump {
                     self.fail(failure);
                 }
             }
-            Reading::Refusal { body, .. } => reading::gather_refusal(body, &data),
+            Reading::Refusal { body, .. } => {
+                if reading::gather_refusal(body, &data) {
+                    self.body_ended(BodyEnd::Broken);
+                }
+            }
         }
     }
 
@@ -399,8 +417,10 @@ impl Pump {
             facts = EventFacts { for_gateway_only: true, ..EventFacts::of(EventKind::Other) };
         }
         let has_output = facts.has_output;
-        if let Some(recorder) = &mut self.cache_as {
-            recorder.answer.add(&event);
+        if let Some(recorder) = &mut self.cache_as
+            && !recorder.add(&event)
+        {
+            self.cache_as = None;
         }
         if has_output
             && self.live.exchange.tally().attempts.last().is_some_and(|attempt| attempt.first_output.is_none())
@@ -452,9 +472,14 @@ impl Pump {
             return self.judge_rate(now);
         }
         let most = if self.mode == DeliveryMode::Stream { MAX_HELD_LIFECYCLE } else { MAX_HELD_ANSWER };
-        if self.held.bytes() > most {
-            self.fail(Failure::UpstreamMalformed);
+        if self.held.bytes() <= most {
+            return;
         }
+        if self.mode == DeliveryMode::Stream && self.held.has_output() {
+            // A picture, say: so much of an answer is not slow, whatever its text.
+            return self.commit_held(now);
+        }
+        self.fail(Failure::UpstreamMalformed);
     }
 
     fn body_ended(&mut self, end: BodyEnd) {
@@ -479,6 +504,9 @@ impl Pump {
                     Verdict::Fail(failure) => self.fail(failure),
                     _ => {
                         self.note_uncounted(Some(&whole));
+                        if let Some(ticket) = &mut self.ticket {
+                            ticket.first_output(now);
+                        }
                         self.succeeded(Some(&whole), now);
                         self.ready.push(whole, u64::from(facts.has_output));
                     }
@@ -583,7 +611,7 @@ impl Pump {
         if let Some(ticket) = self.ticket.take() {
             ticket.succeeded(now);
         }
-        if let Some(Recorder { key, answer }) = self.cache_as.take() {
+        if let Some(Recorder { key, answer, .. }) = self.cache_as.take() {
             let answer = whole.cloned().unwrap_or_else(|| answer.finish());
             if openai_chat::may_serve_again(&answer) {
                 self.gateway.cache.put(key, answer, now);

@@ -133,10 +133,12 @@ pub fn gather(body: &mut BytesMut, data: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Adds `data` to a refusal's body; what passes the bound is left out.
-pub fn gather_refusal(body: &mut BytesMut, data: &[u8]) {
+/// Adds `data` to a refusal's body; what passes the bound is left out. Whether that is enough of it.
+#[must_use]
+pub fn gather_refusal(body: &mut BytesMut, data: &[u8]) -> bool {
     let room = MAX_REFUSAL.saturating_sub(body.len());
     body.extend_from_slice(&data[..data.len().min(room)]);
+    body.len() >= MAX_REFUSAL
 }
 
 /// What a refusal means. A status in the 300s is not followed: the key would travel with it.

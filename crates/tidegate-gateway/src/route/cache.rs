@@ -16,22 +16,28 @@ use crate::admit::auth::Caller;
 /// Most bytes of answers that are kept; the least used go first.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// An answer larger than this is not kept.
-const MAX_ANSWER: usize = 1024 * 1024;
+pub const MAX_ANSWER: usize = 1024 * 1024;
 
 /// What makes two requests the same one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CacheKey([u8; 32]);
 
 impl CacheKey {
-    /// Of a request by `caller`. Callers of one team share answers, others do not.
+    /// Of a request by `caller`. Callers of one team share answers, others do not. `None` for a request that cannot be compared.
     #[must_use]
-    pub fn of(chat: &ChatRequest, caller: &Caller) -> Self {
-        let whose = caller.team().or_else(|| caller.key_id()).unwrap_or_default();
+    pub fn of(chat: &ChatRequest, caller: &Caller) -> Option<Self> {
+        let request = chat.normalised()?;
+        let (kind, whose) = match (caller.team(), caller.key_id()) {
+            (Some(team), _) => (b't', team),
+            (None, Some(key)) => (b'k', key),
+            (None, None) => (b'o', String::new()),
+        };
         let mut hash = Sha256::new();
+        hash.update([kind]);
         hash.update(u64::try_from(whose.len()).unwrap_or(u64::MAX).to_be_bytes());
         hash.update(whose);
-        hash.update(chat.normalised());
-        Self(hash.finalize().into())
+        hash.update(request);
+        Some(Self(hash.finalize().into()))
     }
 }
 

@@ -240,6 +240,8 @@ impl<'s> Run<'s> {
             Due::Finish => self.finish(true, world),
             Due::Attempt => self.begin_attempt(world),
             Due::JudgeRate => self.judge_rate(world),
+            // A simulated refusal comes whole.
+            Due::JudgeRefusal => {}
             Due::Failed(failure) => self.fail(failure, None, world),
         }
     }

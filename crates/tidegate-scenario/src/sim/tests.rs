@@ -2,6 +2,7 @@
 
 mod completion;
 mod crowd;
+mod deadline;
 mod failure_table;
 mod failures;
 mod fallback;
@@ -9,6 +10,7 @@ mod fixtures;
 mod head_and_keepalive;
 mod leaving;
 mod limits;
+mod long_time;
 mod outage;
 mod properties;
 mod provider_faults;
@@ -41,6 +43,20 @@ fn check_all(texts: &[&str], modes: &[DeliveryMode], expected: Expect) {
         for mode in modes {
             let view = Simulation::new(&scenario(text), *mode).run().view;
             lines += &format!("    {:8} {view}\n", mode.name());
+        }
+    }
+    expected.assert_eq(&lines);
+}
+
+/// Plays each scenario in each mode under `limits` and writes a line for each, with what was decided.
+#[expect(clippy::needless_pass_by_value, reason = "an expectation is written in the call")]
+fn check_decisions(limits: Limits, texts: &[&str], modes: &[DeliveryMode], expected: Expect) {
+    let mut lines = String::new();
+    for text in texts {
+        lines += &format!("{text}\n");
+        for mode in modes {
+            let Simulated { view, exchange, .. } = Simulation::new(&scenario(text), *mode).limits(limits).run();
+            lines += &format!("    {:8} {view}; {}\n", mode.name(), decisions(&exchange));
         }
     }
     expected.assert_eq(&lines);

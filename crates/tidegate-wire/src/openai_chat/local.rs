@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::names::{DONE, chat, event};
 use crate::sse::write_event;
 
+/// What names an answer, in each of its chunks.
+const ENVELOPE: &[&str] = &[chat::ID, chat::CREATED, chat::MODEL, "system_fingerprint", "service_tier", chat::TIDEGATE];
 /// Most bytes of text in one chunk of a replayed answer: about what a model sends at a time.
 const MAX_PIECE: usize = 32;
 
@@ -63,8 +65,13 @@ pub fn replay(answer: &[u8]) -> Option<Bytes> {
     let Ok(Value::Object(mut answer)) = serde_json::from_slice(answer) else { return None };
     let Some(Value::Array(choices)) = answer.remove(chat::CHOICES) else { return None };
     let usage = answer.remove(chat::USAGE);
-    let mut stream = Replay { envelope: answer, out: Vec::new() };
-    stream.envelope.insert(chat::OBJECT.to_owned(), chat::COMPLETION_CHUNK.into());
+    let mut envelope = Map::new();
+    for name in ENVELOPE {
+        envelope.extend(answer.remove(*name).map(|value| ((*name).to_owned(), value)));
+    }
+    envelope.insert(chat::OBJECT.to_owned(), chat::COMPLETION_CHUNK.into());
+    answer.remove(chat::OBJECT);
+    let mut stream = Replay { envelope, once: answer, out: Vec::new() };
     for choice in choices {
         stream.choice(choice)?;
     }
@@ -76,7 +83,10 @@ pub fn replay(answer: &[u8]) -> Option<Bytes> {
 }
 
 struct Replay {
+    /// Members of every chunk.
     envelope: Map<String, Value>,
+    /// Members of the first chunk alone: whatever else a provider says of the whole answer, which may be long.
+    once: Map<String, Value>,
     out: Vec<u8>,
 }
 
@@ -106,6 +116,7 @@ impl Replay {
 
     fn chunk(&mut self, choices: Value, usage: Option<Value>) {
         let mut chunk = self.envelope.clone();
+        chunk.append(&mut self.once);
         chunk.insert(chat::CHOICES.to_owned(), choices);
         chunk.extend(usage.map(|usage| (chat::USAGE.to_owned(), usage)));
         write_event(&mut self.out, None, Value::Object(chunk).to_string().as_bytes());

@@ -13,6 +13,8 @@ use crate::names::chat;
 const MAX_CHOICES: u32 = 128;
 /// Longest model name in characters. No provider has one of half this length.
 const MAX_MODEL_CHARS: usize = 256;
+/// Largest body that is normalised, in bytes: it is read into a tree, on the way of a request.
+const MAX_NORMALISED: usize = 1024 * 1024;
 /// Most members of the request's object. OpenAI knows fewer than forty.
 const MAX_MEMBERS: usize = 1024;
 
@@ -173,15 +175,19 @@ impl ChatRequest {
 
     /// What tells this request from another, whichever way its answer is handed over: its members in the order of their names, without
     /// those that only say how to stream. Equal requests with other spacing or order give the same bytes.
+    ///
+    /// `None` for what is larger than 1 MiB, and for the odd body that is JSON and yet no text or number that could be compared (half a
+    /// surrogate, `1e999`, lists in lists without end): two of them are never taken for the same.
     #[must_use]
-    pub fn normalised(&self) -> Vec<u8> {
-        // serde_json's map sorts its keys, on every level.
-        let mut value: serde_json::Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        if let Some(members) = value.as_object_mut() {
-            members.remove(chat::STREAM);
-            members.remove(chat::STREAM_OPTIONS);
+    pub fn normalised(&self) -> Option<Vec<u8>> {
+        if self.body.len() > MAX_NORMALISED {
+            return None;
         }
-        value.to_string().into_bytes()
+        // serde_json's map sorts its keys, on every level.
+        let mut members: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&self.body).ok()?;
+        members.remove(chat::STREAM);
+        members.remove(chat::STREAM_OPTIONS);
+        serde_json::to_vec(&members).ok()
     }
 
     /// The body for a provider: its `model`, and streamed or not. A streamed one always asks for usage. With `max_tokens`, the answer is no

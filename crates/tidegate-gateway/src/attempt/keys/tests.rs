@@ -34,3 +34,11 @@ fn a_server_that_asks_for_no_key_gets_none() {
     assert!(none.take(now).is_none());
     assert!(none.refused(None, now) && !none.refused(None, now), "one that does ask is told, once");
 }
+
+#[test]
+fn a_limited_key_rests_for_as_long_as_it_was_asked_to() {
+    let (keys, now) = (keys(2), Instant::now());
+    assert!(keys.limited(KeyIndex(0), Duration::from_secs(30), now));
+    assert_eq!(turns(&keys, now + Duration::from_secs(29)), [2; 6]);
+    assert!(turns(&keys, now + Duration::from_secs(30)).contains(&1));
+}

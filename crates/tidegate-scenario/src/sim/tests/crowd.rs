@@ -24,11 +24,13 @@ pub(super) struct Crowd {
     pub(super) refused: usize,
 }
 
+/// The right to the attempt that runs, until its outcome is told: whom it asks, and that breaker's pass.
+type Ticket = Option<(Arc<str>, Pass)>;
+
 /// A stream's own place among the others.
 struct Seat<'c> {
     crowd: &'c mut Crowd,
-    /// The right to the attempt that runs, until its outcome is told.
-    ticket: &'c mut Option<(Arc<str>, Pass)>,
+    ticket: &'c mut Ticket,
 }
 
 impl Crowd {
@@ -40,7 +42,7 @@ impl Crowd {
     /// Plays all streams, given in the order of their arrivals, each step at its moment. They come back in that order.
     pub(super) fn play<'s>(&mut self, arrivals: impl IntoIterator<Item = (Moment, Simulation<'s>)>) -> Vec<Simulated> {
         let mut arrivals = arrivals.into_iter().peekable();
-        let mut streams: Vec<(Run<'s>, Option<(Arc<str>, Pass)>)> = Vec::new();
+        let mut streams: Vec<(Run<'s>, Ticket)> = Vec::new();
         let mut due = BinaryHeap::new();
         loop {
             let next = due.peek().map(|Reverse((at, _))| *at);
@@ -85,11 +87,8 @@ impl Health for Seat<'_> {
 
     fn may_repeat(&mut self, now: Moment) -> bool {
         let may = self.crowd.budget.may_repeat(now);
-        if may {
-            self.crowd.allowed += 1
-        } else {
-            self.crowd.refused += 1
-        }
+        let answers = if may { &mut self.crowd.allowed } else { &mut self.crowd.refused };
+        *answers += 1;
         may
     }
 

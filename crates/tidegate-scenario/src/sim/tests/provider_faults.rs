@@ -2,17 +2,8 @@
 
 use super::*;
 
-#[expect(clippy::needless_pass_by_value, reason = "an expectation is written in the call")]
 fn check_faults(texts: &[&str], expected: Expect) {
-    let mut lines = String::new();
-    for text in texts {
-        lines += &format!("{text}\n");
-        for mode in [Stream, Coherent] {
-            let Simulated { view, exchange, .. } = Simulation::new(&scenario(text), mode).run();
-            lines += &format!("    {:8} {view}; {}\n", mode.name(), decisions(&exchange));
-        }
-    }
-    expected.assert_eq(&lines);
+    check_decisions(Limits::with_profile(TimeoutProfile::STANDARD), texts, &[Stream, Coherent], expected);
 }
 
 #[test]

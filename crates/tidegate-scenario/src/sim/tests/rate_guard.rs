@@ -10,22 +10,10 @@ fn guarded() -> Limits {
     Limits { rate_guard, ..Limits::with_profile(TimeoutProfile::STANDARD) }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "an expectation is written in the call")]
-fn check_guarded(texts: &[&str], modes: &[DeliveryMode], expected: Expect) {
-    let mut lines = String::new();
-    for text in texts {
-        lines += &format!("{text}\n");
-        for mode in modes {
-            let Simulated { view, exchange, .. } = Simulation::new(&scenario(text), *mode).limits(guarded()).run();
-            lines += &format!("    {:8} {view}; {}\n", mode.name(), decisions(&exchange));
-        }
-    }
-    expected.assert_eq(&lines);
-}
-
 #[test]
 fn an_answer_at_its_rate_is_held_until_it_has_the_text_of_a_window_and_then_flows() {
-    check_guarded(
+    check_decisions(
+        guarded(),
         &["a: 1s 20 x ('four' 200ms) end; b: 'WRONG' end", "a: 1s 'a whole answer in one piece' end; b: 'WRONG' end"],
         &[Stream],
         expect![[r#"
@@ -39,7 +27,8 @@ fn an_answer_at_its_rate_is_held_until_it_has_the_text_of_a_window_and_then_flow
 
 #[test]
 fn an_answer_below_its_rate_is_replaced_unseen() {
-    check_guarded(
+    check_decisions(
+        guarded(),
         &[
             "a: 1s 60 x ('x' 500ms) end; b: 1s 'hel' 1s 'lo' 2s '-----------------------' end",
             "a: 1s 'x' stall; b: 1s 'hello' end",
@@ -59,7 +48,8 @@ fn an_answer_below_its_rate_is_replaced_unseen() {
 
 #[test]
 fn a_slow_answer_is_better_than_none() {
-    check_guarded(
+    check_decisions(
+        guarded(),
         &[
             "a: 6 x (1s 'x') end",
             "a: 6 x (1s 'x') end; b: 6 x (1s 'y') end",
@@ -79,7 +69,8 @@ fn a_slow_answer_is_better_than_none() {
 
 #[test]
 fn what_is_held_to_its_end_anyway_is_not_measured() {
-    check_guarded(
+    check_decisions(
+        guarded(),
         &["a: 3 x (1s 'x') end; b: 'WRONG' end"],
         &[Coherent, Buffered],
         expect![[r#"
@@ -92,7 +83,8 @@ fn what_is_held_to_its_end_anyway_is_not_measured() {
 
 #[test]
 fn a_failure_inside_the_window_is_a_failure_like_any_other() {
-    check_guarded(
+    check_decisions(
+        guarded(),
         &["a: 'x' 1s cut; b: 5s 'a good answer from here on' end", "a: 'x' 1s finish stall; b: 'WRONG' end"],
         &[Stream],
         expect![[r#"

@@ -7,7 +7,7 @@ use tidegate_core::health::{Skip, SkipReason};
 use super::*;
 
 /// Targets by name; one that ends with `+` is marked for a larger context, and one with `!` answers locally.
-fn leg(names: &str) -> Vec<Target> {
+pub(super) fn leg(names: &str) -> Vec<Target> {
     let target = |word: &str| {
         let name = word.trim_end_matches(['+', '!']);
         Target { larger_context: word.ends_with('+'), is_local: word.ends_with('!'), ..Target::new(name, name) }
@@ -184,12 +184,13 @@ fn attempts_are_as_many_as_the_policy_says() {
 }
 
 /// Some targets rest, and chance and the budget are as they are.
-struct Resting {
-    names: &'static [&'static str],
-    reason: SkipReason,
-    until: Duration,
-    has_budget: bool,
-    chance: f64,
+#[derive(Debug)]
+pub(super) struct Resting {
+    pub(super) names: &'static [&'static str],
+    pub(super) reason: SkipReason,
+    pub(super) until: Duration,
+    pub(super) has_budget: bool,
+    pub(super) chance: f64,
 }
 
 impl Health for Resting {
@@ -210,7 +211,8 @@ impl Health for Resting {
 
 impl World for Resting {}
 
-const WELL: Resting = Resting { names: &[], reason: SkipReason::BreakerOpen, until: Duration::ZERO, has_budget: true, chance: 0.0 };
+pub(super) const WELL: Resting =
+    Resting { names: &[], reason: SkipReason::BreakerOpen, until: Duration::ZERO, has_budget: true, chance: 0.0 };
 
 #[expect(clippy::needless_pass_by_value, reason = "an expectation is written in the call")]
 fn check_in(mut world: Resting, text: &str, expected: Expect) {

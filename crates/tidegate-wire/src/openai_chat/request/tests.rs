@@ -186,8 +186,17 @@ fn a_bound_of_the_gateway_makes_the_answer_shorter_and_never_longer() {
 
 #[test]
 fn a_request_is_normalised_to_what_it_asks_and_not_to_how_it_is_written_or_streamed() {
-    let normalised = |body: &str| parse(body).expect("it is valid").normalised();
+    let normalised = |body: &str| parse(body).expect("it is valid").normalised().expect("it is ordinary");
     let one = normalised(r#"{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true,"stream_options":{}}"#);
     assert_eq!(one, normalised(r#" {"messages": [{"content":"x", "role":"user"}], "model":"m"} "#));
     assert_ne!(one, normalised(r#"{"model":"m","messages":[{"role":"user","content":"x"}],"temperature":0}"#));
+}
+
+#[test]
+fn what_cannot_be_compared_is_not_normalised() {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for odd in [r#""\ud800""#, "1e999", &deep, &format!("{:?}", "x".repeat(super::MAX_NORMALISED))] {
+        let request = parse(&format!(r#"{{"model":"m","messages":[],"x":{odd}}}"#)).expect("the provider may judge it");
+        assert_eq!(request.normalised(), None, "{:.20}", odd);
+    }
 }
