@@ -96,6 +96,7 @@ async fn half_an_answer_begins_again_after_an_event_that_says_so() -> Result<()>
         let records = records(&world, &view, &parts).await?;
         assert_eq!((&records[0]["code"], &records[0]["provider"]), (&code.into(), &"mock".into()), "{}", records[0]);
         assert_eq!((&records[1]["status"], &records[1]["selected_model"]), (&"completed".into(), &"b".into()), "{}", records[1]);
+        assert_eq!(records[0]["usage"]["source"], "estimated", "half an answer costs, too: {}", records[0]);
         assert_eq!(records[0]["parent_request_id"], records[1]["parent_request_id"], "one request made both");
         assert!(records[1]["attempts"].as_array().is_some_and(|attempts| attempts.len() == 1), "{}", records[1]);
     }
