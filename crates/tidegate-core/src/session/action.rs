@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::Turn;
+use super::history::{TooLong, Turn};
 use super::message::{ClientMessage, Message};
 use super::task::Task;
 use crate::event::Usage;
@@ -93,6 +93,13 @@ pub enum TaskEnd {
         /// Its stream, if there was one.
         stream: Option<StreamId>,
     },
+}
+
+impl From<TooLong> for TaskEnd {
+    fn from(fault: TooLong) -> Self {
+        let message = Some(fault.to_string().into());
+        Self::Failed { failure: Failure::InvalidRequest, message, partial: false, retry_after: None, stream: None }
+    }
 }
 
 /// What the client on a connection can do.

@@ -7,8 +7,6 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::failure::Failure;
-
 /// What every message costs beside its text: who speaks, and where it begins and ends (OpenAI's cookbook counts 3 or 4).
 const FRAME: u64 = 4;
 /// Room for the answer where the prompt sets no bound, in tokens: as much as most answers need, but no more than a quarter of the context.
@@ -110,7 +108,7 @@ pub struct Context<'a> {
     pub tokens: u64,
 }
 
-/// What is said now does not fit into the model's context, even without the past. Always [`Failure::InvalidRequest`].
+/// What is said now does not fit into the model's context, even without the past: the end of its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong {
     /// The member of the prompt that is to blame.
@@ -174,10 +172,10 @@ impl History {
         let for_system = system.map_or(0, |system| framed(system.tokens));
         // What answers a tool call stays with the turn that made it.
         let last_start = if ask.begins_a_turn() { self.entries.len() } else { self.starts().next_back().unwrap_or(0) };
-        let must = size(&ask.said).saturating_add(size(&self.entries[last_start..]));
+        let (answered, said) = (size(&self.entries[last_start..]), size(&ask.said));
         let left = match room.window {
             None => u64::MAX,
-            Some(window) => room.for_past(window, for_system, must)?,
+            Some(window) => room.for_past(window, for_system, answered, said)?,
         };
         let start = self.first_that_fits(last_start, left);
         let past = &self.entries[start..];
@@ -236,19 +234,20 @@ impl Ask {
 }
 
 impl Room {
-    /// What is left for the past beside the system prompt, what `must` be sent and the answer.
-    fn for_past(self, window: u64, for_system: u64, must: u64) -> Result<u64, TooLong> {
+    /// What is left for the past when the answer, the system prompt, what is said and what goes with it have their room.
+    fn for_past(self, window: u64, system: u64, answered: u64, said: u64) -> Result<u64, TooLong> {
         let answer = self.max_tokens.map_or(ANSWER.min(window / 4), |most| u64::from(most.get()));
-        let too_long = |member, room| TooLong { member, room };
-        let for_prompt = window.checked_sub(answer).filter(|room| *room > 0).ok_or_else(|| too_long(Member::MaxTokens, window))?;
-        let for_past = for_prompt.checked_sub(for_system).and_then(|room| room.checked_sub(must));
-        for_past.ok_or_else(|| {
-            if for_system > must {
-                too_long(Member::System, for_prompt.saturating_sub(must))
-            } else {
-                too_long(Member::Content, for_prompt.saturating_sub(for_system))
-            }
-        })
+        let for_prompt = window.saturating_sub(answer);
+        let left_by = |others: &[u64]| others.iter().fold(for_prompt, |left, other| left.saturating_sub(*other));
+        if for_prompt == 0 {
+            Err(TooLong { member: Member::MaxTokens, room: window })
+        } else if system.saturating_add(answered).saturating_add(said) <= for_prompt {
+            Ok(left_by(&[system, answered, said]))
+        } else if system > said {
+            Err(TooLong { member: Member::System, room: left_by(&[said, answered, FRAME]) })
+        } else {
+            Err(TooLong { member: Member::Content, room: left_by(&[system, answered, FRAME]) })
+        }
     }
 }
 
@@ -277,21 +276,15 @@ fn size(entries: &[Entry]) -> u64 {
     entries.iter().fold(0, |sum, entry| sum.saturating_add(framed(entry.tokens)))
 }
 
-impl TooLong {
-    /// The row of the failure table.
-    pub const FAILURE: Failure = Failure::InvalidRequest;
-}
-
 impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let room = self.room;
         match self.member {
-            Member::Content => write!(
-                f,
-                "`content` is too long: beside the system prompt and the answer, the model's context has room for {room} tokens of it"
-            ),
+            Member::Content => {
+                write!(f, "`content` is too long: with all that goes with it, the model's context has room for {room} tokens of it")
+            }
             Member::System => {
-                write!(f, "`system` is too long: beside the prompt and the answer, the model's context has room for {room} tokens of it")
+                write!(f, "`system` is too long: with all that goes with it, the model's context has room for {room} tokens of it")
             }
             Member::MaxTokens => {
                 write!(f, "`max_tokens` is too large: the model's context holds {room} tokens, prompt and answer together")

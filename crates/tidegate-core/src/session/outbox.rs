@@ -74,6 +74,3 @@ impl Outbox {
         self.kept_bytes = 0;
     }
 }
-
-#[cfg(test)]
-mod tests;

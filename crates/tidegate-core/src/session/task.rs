@@ -61,6 +61,3 @@ impl Drop for Place {
         self.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
-
-#[cfg(test)]
-mod tests;

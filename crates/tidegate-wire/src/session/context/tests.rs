@@ -17,7 +17,8 @@ fn a_first_prompt_is_one_message_behind_its_system_prompt() {
     let history = History::default();
     let ask = history.ask(&counted("say \"hi\""), Some(counted("be brief")));
     let written = messages(&history.fit(&ask, ANY).expect("it fits"));
-    expect![[r#"[{"role":"system","content":"be brief"},{"role":"user","content":"say \"hi\""}]"#]].assert_eq(&String::from_utf8(written).expect("JSON is text"));
+    expect![[r#"[{"role":"system","content":"be brief"},{"role":"user","content":"say \"hi\""}]"#]]
+        .assert_eq(&String::from_utf8(written).expect("JSON is text"));
     let ask = history.ask(&counted("hi"), None);
     let written = messages(&history.fit(&ask, ANY).expect("it fits"));
     expect![[r#"[{"role":"user","content":"hi"}]"#]].assert_eq(&String::from_utf8(written).expect("JSON is text"));
