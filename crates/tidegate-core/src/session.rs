@@ -12,6 +12,9 @@
 //! those after it begin a new one. It cancels nothing; a client that wants its tasks stopped says CANCEL. So a program may send all its
 //! prompts at once, with a RESET between each two.
 //!
+//! **A task that waits** is told its place, and when it is expected to start, once: the session's other messages tell how the queue moves.
+//! The estimate is the moving average of the session's own answers, so the first answer comes without one.
+//!
 //! **A resume that asks for more than is kept**, or for more than was ever said, gets nothing: half of an answer would be worse. The
 //! session ends, since nobody can follow it any more, and its client gets a new one. So that this stays rare, a session without a
 //! connection asks the shell to leave the provider's stream unread once half of the replay is used ([`Session::takes_output`]).

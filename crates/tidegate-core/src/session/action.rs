@@ -126,7 +126,7 @@ pub enum Action {
         why: Failure,
     },
     /// Hand the socket over to this session of the same client, which is told [`Input::Resumed`], and drop the one that asked. If there is
-    /// none, tell this one [`Input::NotResumed`].
+    /// none, tell this one [`Input::NotResumed`]. Before that, nothing more is read from the socket.
     Resume {
         /// The session. `None`: there is none.
         session: Option<SessionId>,

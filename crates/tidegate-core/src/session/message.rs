@@ -123,7 +123,7 @@ impl Body {
 pub struct Ack {
     /// The task that it became.
     pub task: TaskId,
-    /// How many tasks of the session run before it, of those that wait: 0 if it starts at once.
+    /// How many tasks of the session wait, this one included: 0 if it starts at once.
     pub queue_depth: usize,
     /// The session.
     pub session: SessionId,

@@ -75,6 +75,18 @@ fn a_session_without_tasks_ends_when_its_client_has_said_nothing_for_long() {
 }
 
 #[test]
+fn any_message_and_any_return_of_the_client_put_the_idle_end_off() {
+    let quiet = Settings { heartbeat: Duration::from_secs(3_600), ..Settings::STANDARD };
+    let mut play = Play::with(Client::Resumable, quiet);
+    play.waits(10 * 60_000);
+    play.says(ClientMessage::Ping);
+    assert_eq!(play.waits(10 * 60_000), Vec::<String>::new());
+    play.on(Input::SocketLost);
+    play.resumes(0);
+    assert_eq!(play.waits(20 * 60_000), ["2100000: end Idle"]);
+}
+
+#[test]
 fn a_close_frame_ends_everything_at_once() {
     for client in [Client::Plain, Client::Resumable] {
         let mut play = Play::new(client);
