@@ -53,6 +53,10 @@ ids! {
     RequestId = "req";
     /// A client key, without its secret.
     KeyId = "key";
+    /// A client's session over a WebSocket.
+    SessionId = "sess";
+    /// One prompt of a session and its answer.
+    TaskId = "task";
 }
 
 /// Writes the number's lowest digits, as many as there is room for.

@@ -21,6 +21,7 @@ pub mod limits;
 pub mod record;
 pub mod retry;
 pub mod route;
+pub mod session;
 pub mod tally;
 pub mod timers;
 

@@ -10,3 +10,4 @@ pub mod sse;
 
 mod json;
 pub mod openai_chat;
+pub mod session;

@@ -170,6 +170,14 @@ pub mod chat {
     pub const ROLE: &str = "role";
     /// The role of an answer.
     pub const ASSISTANT: &str = "assistant";
+    /// The role of a system prompt.
+    pub const SYSTEM: &str = "system";
+    /// The role of a prompt.
+    pub const USER: &str = "user";
+    /// The role of a tool's result.
+    pub const TOOL: &str = "tool";
+    /// The call that a tool's result answers.
+    pub const TOOL_CALL_ID: &str = "tool_call_id";
     /// What is said.
     pub const CONTENT: &str = "content";
     /// A tool call's function.
@@ -261,4 +269,107 @@ pub mod chat_errors {
     pub const FIRST_DETAIL: &str = "/0/msg";
     /// In an error, as a JSON pointer: why a moderation refused (OpenRouter).
     pub const MODERATION_REASONS: &str = "/metadata/reasons";
+}
+
+/// Types and members of WebSocket session messages, and what the handshake and the end of a session say (contract.md, "WebSocket session
+/// messages"; RFC 6455 where named).
+pub mod session {
+    /// The subprotocol of clients that can resume a session.
+    pub const SUBPROTOCOL: &str = "tidegate.v1";
+    /// What a browser's key stands behind in its list of subprotocols.
+    pub const BEARER_PREFIX: &str = "bearer.";
+
+    /// A message's type.
+    pub const TYPE: &str = "type";
+
+    /// A client asks something.
+    pub const PROMPT: &str = "PROMPT";
+    /// A client wants a task stopped.
+    pub const CANCEL: &str = "CANCEL";
+    /// A client goes on with another connection's session.
+    pub const RESUME: &str = "RESUME";
+    /// A client begins a new conversation.
+    pub const RESET: &str = "RESET";
+    /// A client asks for a sign of life.
+    pub const PING: &str = "PING";
+    /// The gateway says which session this is.
+    pub const SESSION: &str = "SESSION";
+    /// A prompt was accepted.
+    pub const ACK: &str = "ACK";
+    /// A prompt was refused for want of room.
+    pub const RATE_LIMITED: &str = "RATE_LIMITED";
+    /// A waiting task ended without having run.
+    pub const DROPPED: &str = "DROPPED";
+    /// Something that the user may be told.
+    pub const NOTICE: &str = "NOTICE";
+    /// A piece of an answer.
+    pub const TOKEN: &str = "TOKEN";
+    /// An answer is whole.
+    pub const COMPLETE: &str = "COMPLETE";
+    /// A task failed, or a message could not be obeyed.
+    pub const ERROR: &str = "ERROR";
+    /// The gateway's sign of life.
+    pub const PONG: &str = "PONG";
+
+    /// What the user says.
+    pub const CONTENT: &str = "content";
+    /// The client's own name of a prompt.
+    pub const ID: &str = "id";
+    /// Which model is asked.
+    pub const MODEL: &str = "model";
+    /// The system prompt.
+    pub const SYSTEM: &str = "system";
+    /// The longest answer, in tokens.
+    pub const MAX_TOKENS: &str = "max_tokens";
+    /// A task.
+    pub const TASK_ID: &str = "taskId";
+    /// A session.
+    pub const SESSION_ID: &str = "sessionId";
+    /// The last message that a client has seen.
+    pub const LAST_SEQ: &str = "lastSeq";
+    /// A message's number in its session.
+    pub const SEQ: &str = "seq";
+    /// Whether the session is the one that was asked for.
+    pub const RESUMED: &str = "resumed";
+    /// How long a session outlives its connection.
+    pub const EXPIRES_IN_MS: &str = "expiresInMs";
+    /// How many tasks wait.
+    pub const QUEUE_DEPTH: &str = "queueDepth";
+    /// When to come back.
+    pub const RETRY_AFTER_MS: &str = "retryAfterMs";
+    /// Why a task was dropped.
+    pub const REASON: &str = "reason";
+    /// A sentence for people.
+    pub const MESSAGE: &str = "message";
+    /// A task's place among those that wait, from 1.
+    pub const QUEUE_POSITION: &str = "queuePosition";
+    /// When a task is expected to start.
+    pub const ETA_MS: &str = "etaMs";
+    /// The tools that the model calls.
+    pub const TOOL_CALLS: &str = "toolCalls";
+    /// A piece of text.
+    pub const DATA: &str = "data";
+    /// What an answer used.
+    pub const USAGE: &str = "usage";
+    /// The stream behind a task.
+    pub const STREAM_ID: &str = "streamId";
+    /// What went wrong.
+    pub const CODE: &str = "code";
+    /// Whether the client has seen a part of the answer.
+    pub const PARTIAL: &str = "partial";
+    /// Whether the client may ask again.
+    pub const RETRYABLE: &str = "retryable";
+
+    /// The session came to its end as it should (RFC 6455, 7.4.1).
+    pub const CLOSE_NORMAL: u16 = 1000;
+    /// The gateway shuts down (RFC 6455, 7.4.1).
+    pub const CLOSE_GOING_AWAY: u16 = 1001;
+    /// A frame broke the protocol (RFC 6455, 7.4.1).
+    pub const CLOSE_PROTOCOL: u16 = 1002;
+    /// A text frame is not UTF-8 (RFC 6455, 7.4.1).
+    pub const CLOSE_INVALID_DATA: u16 = 1007;
+    /// A message is over the size limit (RFC 6455, 7.4.1).
+    pub const CLOSE_TOO_BIG: u16 = 1009;
+    /// Another connection took the session over (RFC 6455, 7.4.2: private use).
+    pub const CLOSE_TAKEN_OVER: u16 = 4000;
 }

@@ -1,0 +1,25 @@
+//! How the gateway takes its leave.
+
+use tidegate_core::session::EndReason;
+
+use crate::names::session as names;
+
+/// What a Close frame says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Close {
+    /// The status code.
+    pub code: u16,
+    /// Why, in a word.
+    pub reason: &'static str,
+}
+
+/// The Close frame of a session that ended for this reason. `None`: nobody is there to read one, the client has closed already, or the
+/// connection goes on with another session.
+#[must_use]
+pub fn close(reason: EndReason) -> Option<Close> {
+    match reason {
+        EndReason::Idle => Some(Close { code: names::CLOSE_NORMAL, reason: "idle" }),
+        EndReason::Drained => Some(Close { code: names::CLOSE_GOING_AWAY, reason: "gateway_draining" }),
+        EndReason::Closed | EndReason::ConnectionLost | EndReason::PeerDead | EndReason::NotResumed | EndReason::Gap => None,
+    }
+}
