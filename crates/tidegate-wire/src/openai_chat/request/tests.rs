@@ -197,6 +197,6 @@ fn what_cannot_be_compared_is_not_normalised() {
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     for odd in [r#""\ud800""#, "1e999", &deep, &format!("{:?}", "x".repeat(super::MAX_NORMALISED))] {
         let request = parse(&format!(r#"{{"model":"m","messages":[],"x":{odd}}}"#)).expect("the provider may judge it");
-        assert_eq!(request.normalised(), None, "{:.20}", odd);
+        assert_eq!(request.normalised(), None, "{odd:.20}");
     }
 }
