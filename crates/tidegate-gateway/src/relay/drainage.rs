@@ -11,6 +11,7 @@ use tidegate_wire::openai_chat;
 use super::reading::{self, Events, Expectation, Reading};
 use crate::attempt::open::{Answer, Body, OpenError};
 use crate::record::live::Live;
+use crate::record::spend::Shown;
 use crate::tasks::Tasks;
 
 /// What is left of an attempt whose client left. Dropping it cancels the provider's request.
@@ -59,7 +60,14 @@ async fn read_on(live: &mut Live, rest: Rest, max_tokens: NonZeroU32) -> Option<
         }
     };
     let is_complete = match reading {
-        Reading::Events(events) => read_events(live, &mut body, events, max_tokens).await,
+        Reading::Events(mut events) => {
+            let is_complete = read_events(live, &mut body, &mut events, max_tokens).await;
+            // What came after the client left was paid for too.
+            if let Some(uncounted) = live.uncounted.last_mut() {
+                uncounted.shown = Shown::Piece(events.output_sample());
+            }
+            is_complete
+        }
         Reading::Whole(so_far) => read_whole(live, &mut body, so_far).await,
         // It tells no usage.
         Reading::Refusal { .. } => false,
@@ -67,7 +75,7 @@ async fn read_on(live: &mut Live, rest: Rest, max_tokens: NonZeroU32) -> Option<
     is_complete.then_some(body)
 }
 
-async fn read_events(live: &mut Live, body: &mut Body, mut events: Events, max_tokens: NonZeroU32) -> bool {
+async fn read_events(live: &mut Live, body: &mut Body, events: &mut Events, max_tokens: NonZeroU32) -> bool {
     let mut outputs = 0;
     loop {
         while let Ok(Some((_, facts))) = events.take_next() {
