@@ -35,14 +35,14 @@ profile = "patient"
 "#;
 
 /// Writes the configuration into `folder`, patient with streams that are silent on purpose and with
-/// connections that are opened long before their use (as patient as nginx is by default), and makes a client's key.
+/// connections that are opened long before their use, and makes a client's key.
 pub(super) fn configure(folder: &Path, address: SocketAddr, source: SocketAddr, recovers: bool) -> Result<String> {
     let models = if recovers { RECOVERING } else { PLAIN };
     let models = models.replace("{source}", &source.to_string()).replace("{kept}", &KEPT.to_string());
     let text = format!(
         r#"[server]
 listen = "{address}"
-header_timeout = "60s"
+header_timeout = "5m"
 [ledger]
 path = "{ledger}"
 [providers.source]
