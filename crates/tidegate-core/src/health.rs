@@ -1,5 +1,6 @@
 //! What all streams of a process know together about the targets, as one stream's decisions ask it.
 
+use crate::breaker::Refusal;
 use crate::clock::Moment;
 use crate::route::Target;
 
@@ -31,6 +32,19 @@ pub struct Skip {
     pub reason: SkipReason,
     /// When it may be asked again, where that is known.
     pub until: Option<Moment>,
+}
+
+impl Skip {
+    /// What a breaker's refusal means for the target behind it.
+    #[must_use]
+    pub fn refused(reason: Refusal, until: Moment) -> Self {
+        let reason = match reason {
+            Refusal::Open => SkipReason::BreakerOpen,
+            Refusal::CoolingDown => SkipReason::CoolingDown,
+            Refusal::Probing => SkipReason::Probing,
+        };
+        Self { reason, until: Some(until) }
+    }
 }
 
 /// Why a target is passed over.

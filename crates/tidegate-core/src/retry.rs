@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::failure::Retry;
 use crate::health::Health;
+use crate::route::Target;
 
 /// How often and how patiently is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +69,9 @@ pub enum Again {
 }
 
 impl RetryPolicy {
-    /// What may follow. Repeating at the same target never uses up the attempts that the other targets would need, and it alone is bounded by
+    /// What may follow a failure `here`. Repeating at the same target never uses up the attempts that the other targets would need, and it alone is bounded by
     /// the retry budget: asking a target that has not failed multiplies no outage.
-    pub fn after(&self, situation: &Situation, health: &mut dyn Health, now: Moment) -> Again {
+    pub fn after(&self, situation: &Situation, here: &Target, health: &mut dyn Health, now: Moment) -> Again {
         let next = if situation.others > 0 { Again::Next } else { Again::Stop };
         if situation.attempts_left == 0 || situation.retry == Retry::Never {
             return Again::Stop;
@@ -89,7 +90,9 @@ impl RetryPolicy {
         let is_too_long =
             (situation.others > 0 || situation.goes_on) && situation.pushback.is_some_and(|pushback| pushback > self.longest_pushback);
         let comes_too_late = wait + situation.least > situation.time_left;
-        if is_too_long || comes_too_late || !health.may_repeat(now) { next } else { Again::Same(wait) }
+        // Its breaker may have just opened: then waiting for it is in vain, and takes nothing of the budget.
+        let is_in_vain = !health.could_admit(here, now + wait);
+        if is_too_long || comes_too_late || is_in_vain || !health.may_repeat(now) { next } else { Again::Same(wait) }
     }
 
     /// The wait before the same target is asked again: never shorter than it asked for.

@@ -134,23 +134,19 @@ impl RoutePlan {
         if failed.retry == Retry::NextTarget {
             self.forget_the_last();
         }
+        // A plan of which nobody was asked has nothing to repeat.
+        let Some((here, times_here)) = &self.leg.asked else { return Again::Stop };
         let situation = Situation {
             retry: failed.retry,
             attempts_left: self.leg.attempts,
             others: u32::try_from(self.leg.left.len()).unwrap_or(u32::MAX),
-            times_here: self.leg.asked.as_ref().map_or(0, |(_, times)| *times),
+            times_here: *times_here,
             goes_on: self.further.iter().any(|leg| !leg.left.is_empty()),
             pushback: failed.pushback,
             time_left: failed.time_left,
             least: failed.least,
         };
-        let again = match self.policy.after(&situation, health, now) {
-            // Its breaker has just opened: waiting for it would be in vain.
-            Again::Same(wait) if !self.leg.asked.as_ref().is_some_and(|(target, _)| health.could_admit(target, now + wait)) => {
-                if situation.others > 0 { Again::Next } else { Again::Stop }
-            }
-            again => again,
-        };
+        let again = self.policy.after(&situation, here, health, now);
         self.leg.repeats = matches!(again, Again::Same(_));
         match again {
             Again::Stop if failed.retry != Retry::Never && !self.is_used_up() => Again::Degrade,

@@ -97,7 +97,7 @@ async fn serve_stream(gateway: &Arc<Gateway>, meter: &Arc<Meter>, request: Reque
         return Err(Failure::ModelNotAllowed.into());
     }
     let (on_disconnect, on_malformed) = (model.on_disconnect, model.on_malformed);
-    let terms = Terms::of(&chat, &wishes, model, arrived);
+    let terms = Terms::of(&chat, &wishes, model, Some(arrived));
     let request_id = gateway.new_request_id();
     let in_background = wishes.background || (model.background && wishes.delivery.is_none());
     let order = Arc::new(Order { setup: Arc::clone(&setup), request_id, chat, caller, wishes, arrived });
@@ -123,8 +123,8 @@ pub struct Terms {
     streams: bool,
     /// A failure before output may be told in-band.
     early_head: bool,
-    /// When its time began.
-    arrived: Moment,
+    /// When its time began, where that is not when it begins itself.
+    arrived: Option<Moment>,
     /// How much it has, where that is not for the profile to say.
     time: Option<Duration>,
     /// Nobody waits for it.
@@ -136,7 +136,7 @@ pub struct Terms {
 }
 
 impl Terms {
-    fn of(chat: &ChatRequest, wishes: &Wishes, model: &Model, arrived: Moment) -> Self {
+    fn of(chat: &ChatRequest, wishes: &Wishes, model: &Model, arrived: Option<Moment>) -> Self {
         let mode = delivery(wishes, model, chat.stream());
         let streams = chat.stream() || wishes.delivery.unwrap_or(model.delivery) != DeliveryMode::Stream;
         let early_head = mode != DeliveryMode::Buffered || model.early_200;
@@ -147,16 +147,15 @@ impl Terms {
     #[must_use]
     pub fn in_background(order: &Order, model: &Model, from: Option<StreamId>) -> Self {
         let own = order.setup.config.notify.deadline;
-        let arrived = if from.is_some() { Moment::FAR } else { order.arrived };
+        let arrived = from.is_none().then_some(order.arrived);
         Self {
             mode: DeliveryMode::Buffered,
             streams: true,
             early_head: false,
             time: Some(own),
             in_background: true,
-            arrived,
             from,
-            ..Self::of(&order.chat, &order.wishes, model, order.arrived)
+            ..Self::of(&order.chat, &order.wishes, model, arrived)
         }
     }
 }
@@ -215,7 +214,7 @@ pub async fn begin(gateway: &Arc<Gateway>, order: &Arc<Order>, permit: Arc<Permi
         restarted_from: terms.from,
         restarted_as: None,
     };
-    let arrived = if terms.arrived == Moment::FAR { gateway.clock.now() } else { terms.arrived };
+    let arrived = terms.arrived.unwrap_or_else(|| gateway.clock.now());
     let whole_plan = terms.in_background.then(|| plan.clone());
     let mut exchange = match terms.restart {
         Some((consent, _)) => Exchange::restarted(consent, limits, plan, arrived),
@@ -258,7 +257,7 @@ pub fn restart(
     let failed = old.exchange.tally().asked().next_back().map(|attempt| attempt.target.clone());
     async move {
         let model = route::find(&order.setup, order.chat.model())?;
-        let base = Terms::of(&order.chat, &order.wishes, model, Moment::FAR);
+        let base = Terms::of(&order.chat, &order.wishes, model, None);
         let restart = failed.map(|failed| (consent, failed));
         let terms = Terms { time: Some(time_left), from: Some(from), restart, ..base };
         begin(&gateway, &order, permit, terms).await

@@ -23,9 +23,7 @@ pub struct Provider {
     ///
     /// For [`ProviderKind::Mock`] it is [`MOCK_BASE_URL`](crate::defaults::MOCK_BASE_URL): the process puts its own mock there.
     pub base_url: Url,
-    /// The first of `api_keys`, sent as `Authorization: Bearer`; `None` sends no such header (a local server).
-    pub api_key: Option<SecretString>,
-    /// The keys that take turns, in the order written, each one once; empty for a server that asks for none.
+    /// Sent as `Authorization: Bearer`. They take turns, in the order written, each one once; empty for a server that asks for none.
     pub api_keys: Vec<SecretString>,
     /// Further headers of every request, name in lower case and value; both are valid on the wire. Values may be secrets.
     pub headers: Vec<(String, String)>,

@@ -85,7 +85,7 @@ mod where_settings_come_from {
         let toml = format!("{PROVIDER}api_key = \"${{KEY}}\"\nheaders = {{ X-Team = \"${{TEAM}}-1\" }}\n");
         let config = load_with(&toml, &[("KEY", "sk-secret"), ("TEAM", "secret")]).config;
         let provider = &config.providers["openai"];
-        assert_eq!(provider.api_key.as_ref().map(ExposeSecret::expose_secret), Some("sk-secret"));
+        assert_eq!(provider.api_keys.first().map(ExposeSecret::expose_secret), Some("sk-secret"));
         assert_eq!(provider.headers, [("x-team".to_owned(), "secret-1".to_owned())]);
         assert!(!format!("{config:?}").contains("secret-1") && !format!("{config:?}").contains("sk-secret"));
         assert!(!crate::show(&config).contains("secret"));
@@ -126,7 +126,7 @@ mod what_serves_without_configuration {
     #[test]
     fn a_configured_provider_is_the_only_one() {
         let loaded = load_with(PROVIDER, &[("OPENAI_API_KEY", "sk-test")]);
-        assert!(loaded.config.providers["openai"].api_key.is_none());
+        assert!(loaded.config.providers["openai"].api_keys.is_empty());
         assert!(loaded.config.model("anything").is_some());
     }
 

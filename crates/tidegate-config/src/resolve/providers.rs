@@ -54,7 +54,6 @@ pub(super) fn provider(name: &str, file: &ProviderFile, judge: &mut Judge<'_>) -
         name: name.to_owned(),
         kind: file.kind,
         base_url: base_url?,
-        api_key: api_keys.first().cloned(),
         api_keys,
         headers,
         proxy: file.proxy.as_ref().map(|proxy| proxy.0.clone()),

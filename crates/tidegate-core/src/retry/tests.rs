@@ -9,8 +9,12 @@ fn situation(retry: Retry) -> Situation {
     Situation { retry, attempts_left: 2, others: 1, goes_on: false, times_here: 1, pushback: None, time_left: SECOND * 60, least: SECOND }
 }
 
+fn here() -> Target {
+    Target::new("here", "here")
+}
+
 fn after(situation: Situation) -> Again {
-    RetryPolicy::STANDARD.after(&situation, &mut AllHealthy, Moment::ORIGIN)
+    RetryPolicy::STANDARD.after(&situation, &here(), &mut AllHealthy, Moment::ORIGIN)
 }
 
 /// Chance at its worst, and no budget.
@@ -92,7 +96,32 @@ fn no_repetition_begins_that_could_not_end_in_time() {
 
 #[test]
 fn without_budget_the_same_target_is_not_repeated_but_another_is_asked() {
-    let spent = |situation| RetryPolicy::STANDARD.after(&situation, &mut Spent, Moment::ORIGIN);
+    let spent = |situation| RetryPolicy::STANDARD.after(&situation, &here(), &mut Spent, Moment::ORIGIN);
     assert_eq!(spent(situation(Retry::SameThenNext)), Again::Next);
     assert_eq!(spent(Situation { others: 0, ..situation(Retry::SameThenNext) }), Again::Stop);
+}
+
+/// A target that does not let the repetition in, and a budget that must not be asked for it.
+struct Rests;
+
+impl Health for Rests {
+    fn admit(&mut self, _: &Target, _: Moment) -> Result<(), Skip> {
+        Ok(())
+    }
+    fn could_admit(&self, _: &Target, at: Moment) -> bool {
+        at < Moment::ORIGIN + SECOND
+    }
+    fn may_repeat(&mut self, _: Moment) -> bool {
+        panic!("a wait in vain takes nothing of the budget")
+    }
+    fn chance(&mut self) -> f64 {
+        0.0
+    }
+}
+
+#[test]
+fn nobody_waits_for_a_target_that_will_rest_then() {
+    let after =
+        |others| RetryPolicy::STANDARD.after(&Situation { others, ..situation(Retry::SameThenNext) }, &here(), &mut Rests, Moment::ORIGIN);
+    assert_eq!((after(1), after(0)), (Again::Next, Again::Stop));
 }

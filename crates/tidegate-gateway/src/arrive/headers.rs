@@ -51,6 +51,7 @@ impl Wishes {
     ///
     /// `invalid_request`, with the header's name and what it may be.
     pub fn of(headers: &HeaderMap) -> Result<Self, (Failure, &'static str)> {
+        let prefers_async = prefers_async(headers);
         Ok(Self {
             client_request_id: request_id(headers),
             traceparent: text(headers, &header_name::TRACEPARENT).filter(|value| is_traceparent(value)).map(str::to_owned),
@@ -61,8 +62,8 @@ impl Wishes {
             retry_count: text(headers, &header_name::STAINLESS_RETRY_COUNT)
                 .and_then(|count| count.trim().parse().ok())
                 .filter(|count| *count > 0),
-            background: headers.get(&header_name::DELIVERY).is_some_and(|value| value == value::BACKGROUND) || prefers_async(headers),
-            prefers_async: prefers_async(headers),
+            background: prefers_async || headers.get(&header_name::DELIVERY).is_some_and(|value| value == value::BACKGROUND),
+            prefers_async,
             notify_url: notify_url(headers)?,
             allows_restart: switch(headers, &header_name::RESTART, value::ALLOW, "X-Tidegate-Restart has to be allow")?,
             notice_events: switch(headers, &header_name::NOTICES, value::EVENTS, "X-Tidegate-Notices has to be events")?,

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode, header as http_header};
 use tidegate_core::failure::Failure;
 use tidegate_core::id::StreamId;
 use tidegate_core::record::{Delivered, Status};
-use tidegate_ledger::outbox::{DEFAULT_CAPACITY, Outbox, OutboxError};
+use tidegate_ledger::outbox::{DEFAULT_CAPACITY, Outbox};
 use tidegate_ledger::{LedgerError, Results};
 use tidegate_wire::names::{path, value};
 use tidegate_wire::openai_chat;
@@ -223,10 +223,7 @@ async fn keep(gateway: &Gateway, id: StreamId, result: Bytes, order: &Order) {
 async fn tell(gateway: &Gateway, order: &Order, notification: Notification) {
     let Some(notifier) = gateway.background.notifier.load_full() else { return };
     let Some(url) = notifier.address(order.wishes.notify_url.as_deref()).ok().flatten() else { return };
-    match notifier.post(&url, &notification).await {
-        Ok(()) => {}
-        Err(error @ (OutboxError::Full(_) | OutboxError::Ledger(_))) => {
-            tracing::error!(stream = %notification.stream_id, %error, "a webhook cannot be sent");
-        }
+    if let Err(error) = notifier.post(&url, &notification).await {
+        tracing::error!(stream = %notification.stream_id, %error, "a webhook cannot be sent");
     }
 }

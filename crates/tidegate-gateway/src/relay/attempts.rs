@@ -9,7 +9,6 @@ use tidegate_core::Moment;
 use tidegate_core::delivery::{Ending, Head, RestartConsent};
 use tidegate_core::exchange::{AfterFailure, Next, Verdict};
 use tidegate_core::failure::{Failure, Vote};
-use tidegate_core::health::AllHealthy;
 use tidegate_core::limits::DeliveryMode;
 use tidegate_core::route::Target;
 use tidegate_wire::names::place;
@@ -38,18 +37,9 @@ impl Pump {
     /// Asks whoever may be asked next.
     pub(super) fn begin_attempt(&mut self) {
         let now = self.gateway.clock.now();
-        let (mut ticket, mut cached) = (None, None);
-        let next = {
-            let prospects = self.errand.prospects.as_deref();
-            let mut outlook = Outlook {
-                gateway: &self.gateway,
-                places: prospects.map_or(&[], |prospects| &prospects.places),
-                cache_key: prospects.and_then(|prospects| prospects.cache_key.as_ref()),
-                ticket: &mut ticket,
-                cached: &mut cached,
-            };
-            self.live.exchange.begin_attempt(now, &mut outlook)
-        };
+        let mut outlook = Outlook::of(&self.gateway, self.errand.prospects.as_deref());
+        let next = self.live.exchange.begin_attempt(now, &mut outlook);
+        let Outlook { ticket, cached, .. } = outlook;
         self.ticket = ticket;
         self.source = Source::Rest;
         match next {
@@ -151,9 +141,7 @@ impl Pump {
         if let Some(ticket) = self.ticket.take() {
             ticket.failed(failure, self.vote(failure), pushback, now);
         }
-        let (mut ticket, mut cached) = (None, None);
-        let places = self.errand.prospects.as_deref().map_or::<&[Place], _>(&[], |prospects| &prospects.places);
-        let mut outlook = Outlook { gateway: &self.gateway, places, cache_key: None, ticket: &mut ticket, cached: &mut cached };
+        let mut outlook = Outlook::of(&self.gateway, self.errand.prospects.as_deref());
         match self.live.exchange.failed(failure, pushback, now, &mut outlook) {
             AfterFailure::TryNext => {}
             AfterFailure::Wait => self.source = Source::Waiting,
@@ -223,16 +211,18 @@ impl Pump {
 
     /// The answer's rate was measured: what was held goes out, or another target takes over.
     pub(super) fn judge_rate(&mut self, now: Moment) {
-        let bytes = self.output_bytes();
-        let (mut ticket, mut cached) = (None, None);
-        let places = self.errand.prospects.as_deref().map_or(&[][..], |prospects| &prospects.places);
-        let outlook = Outlook { gateway: &self.gateway, places, cache_key: None, ticket: &mut ticket, cached: &mut cached };
+        self.judge(self.output_bytes(), now);
+    }
+
+    /// What is held of the answer goes out, whatever its rate.
+    pub(super) fn commit_held(&mut self, now: Moment) {
+        self.judge(u64::MAX, now);
+    }
+
+    fn judge(&mut self, bytes: u64, now: Moment) {
+        let outlook = Outlook::of(&self.gateway, self.errand.prospects.as_deref());
         match self.live.exchange.judge_rate(bytes, now, &outlook) {
-            Verdict::Commit => {
-                self.ready.extend(self.notice.take());
-                self.ready.append(&mut self.held);
-                self.committed();
-            }
+            Verdict::Commit => self.committed(),
             Verdict::Fail(failure) => self.fail(failure),
             Verdict::Hold | Verdict::Swallow | Verdict::Forward | Verdict::Finish { .. } => {}
         }
@@ -246,21 +236,19 @@ impl Pump {
         }
     }
 
-    /// What is held of the answer goes out, whatever its rate.
-    pub(super) fn commit_held(&mut self, now: Moment) {
-        if self.live.exchange.judge_rate(u64::MAX, now, &AllHealthy) == Verdict::Commit {
-            self.ready.extend(self.notice.take());
-            self.ready.append(&mut self.held);
-            self.committed();
-        }
-    }
-
-    /// The line is crossed: nobody else will be asked, unless the client agreed to begin again.
+    /// The line is crossed: what was held goes out, and nobody else will be asked, unless the client agreed to begin again.
     pub(super) fn committed(&mut self) {
+        self.release_held();
         let keeps = |prospects: &super::prospects::Prospects| prospects.order.wishes.allows_restart;
         if !self.errand.prospects.as_deref().is_some_and(keeps) {
             self.errand.prospects = None;
         }
+    }
+
+    /// What waited for the answer to be chosen goes to the client, the notice first.
+    pub(super) fn release_held(&mut self) {
+        self.ready.extend(self.notice.take());
+        self.ready.append(&mut self.held);
     }
 
     /// Tells the user something, as soon as the head is out. A body that is no stream has no place for it.

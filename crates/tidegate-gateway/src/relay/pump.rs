@@ -454,8 +454,6 @@ impl Pump {
             return self.hold(event, has_output, now);
         }
         if verdict == Verdict::Commit {
-            self.ready.extend(self.notice.take());
-            self.ready.append(&mut self.held);
             self.committed();
         }
         self.ready.push_event(event, has_output);
@@ -575,8 +573,7 @@ impl Pump {
             }
             None => {
                 self.succeeded(None, now);
-                self.ready.extend(self.notice.take());
-                self.ready.append(&mut self.held);
+                self.release_held();
                 if write_sentinel {
                     self.ready.push(openai_chat::done_event(), 0);
                 }

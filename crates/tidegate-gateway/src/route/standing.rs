@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use tidegate_core::Moment;
 use tidegate_core::balance::{Load, PeakEwma};
-use tidegate_core::breaker::{Admission, Breaker, BreakerPolicy, Pass, Refusal, State};
+use tidegate_core::breaker::{Admission, Breaker, BreakerPolicy, Pass, State};
 use tidegate_core::failure::{Failure, Vote};
-use tidegate_core::health::{Skip, SkipReason};
+use tidegate_core::health::Skip;
 
 use crate::clock::Clock;
 
@@ -134,14 +134,7 @@ impl Standing {
                 self.outstanding.fetch_add(1, Ordering::Relaxed);
                 Ok(Ticket { standing: Arc::clone(self), pass: Some(pass), begun: now, clock })
             }
-            Admission::Refused { reason, until } => {
-                let reason = match reason {
-                    Refusal::Open => SkipReason::BreakerOpen,
-                    Refusal::CoolingDown => SkipReason::CoolingDown,
-                    Refusal::Probing => SkipReason::Probing,
-                };
-                Err(Skip { reason, until: Some(until) })
-            }
+            Admission::Refused { reason, until } => Err(Skip::refused(reason, until)),
         }
     }
 

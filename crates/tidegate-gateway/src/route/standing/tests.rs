@@ -1,3 +1,5 @@
+use tidegate_core::health::SkipReason;
+
 use super::*;
 
 fn provider() -> Arc<str> {

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use tidegate_core::breaker::{Admission, Breaker, BreakerPolicy, Pass, Refusal};
+use tidegate_core::breaker::{Admission, Breaker, BreakerPolicy, Pass};
 use tidegate_core::budget::{BudgetPolicy, RetryBudget};
-use tidegate_core::health::{Skip, SkipReason};
+use tidegate_core::health::Skip;
 
 use super::*;
 
@@ -74,14 +74,7 @@ impl Health for Seat<'_> {
                 *self.ticket = Some((Arc::clone(&target.model), pass));
                 Ok(())
             }
-            Admission::Refused { reason, until } => {
-                let reason = match reason {
-                    Refusal::Open => SkipReason::BreakerOpen,
-                    Refusal::CoolingDown => SkipReason::CoolingDown,
-                    Refusal::Probing => SkipReason::Probing,
-                };
-                Err(Skip { reason, until: Some(until) })
-            }
+            Admission::Refused { reason, until } => Err(Skip::refused(reason, until)),
         }
     }
 
