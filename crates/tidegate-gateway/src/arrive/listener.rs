@@ -104,7 +104,8 @@ impl Worker {
 }
 
 /// Counts a connection on its worker for as long as it lives.
-struct Counted(Arc<AtomicUsize>);
+#[derive(Debug)]
+pub struct Counted(Arc<AtomicUsize>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
