@@ -20,6 +20,7 @@ use crate::notify::BadWebhookUrl;
 use crate::record::metrics::Metrics;
 use crate::route::cache::Cache;
 use crate::route::standing::Standings;
+use crate::session::tickets::Tickets;
 use crate::tasks::Tasks;
 
 /// Streams that may wait for a count of their tokens. Beyond it their usage stays unknown: a count is worth less than the memory of more.
@@ -42,6 +43,8 @@ pub struct Gateway {
     pub keys: Arc<ArcSwap<KeyTable>>,
     /// How many streams run.
     pub permits: Permits,
+    /// One-time tickets that open sessions.
+    pub tickets: Tickets,
     /// How each target stands.
     pub standings: Standings,
     /// Answers that may serve again.
@@ -116,6 +119,7 @@ impl Gateway {
             ledger,
             keys,
             permits: Permits::default(),
+            tickets: Tickets::default(),
             standings: Standings::default(),
             cache: Cache::default(),
             background,

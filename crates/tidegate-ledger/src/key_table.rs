@@ -48,6 +48,12 @@ impl KeyTable {
         self.by_hash.get(&hash(plaintext))
     }
 
+    /// The key with this id, if it is still in force: for who was admitted by it before. Looks at every key.
+    #[must_use]
+    pub fn by_id(&self, id: KeyId) -> Option<&Arc<KeyInfo>> {
+        self.by_hash.values().find(|key| key.id == id)
+    }
+
     /// Whether no key was ever made, so that the gateway is open to everybody who reaches it. Revoking the last key does not open it.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -1,0 +1,4 @@
+//! WebSocket sessions: how one arrives, and what becomes of it.
+
+pub mod handshake;
+pub mod tickets;
