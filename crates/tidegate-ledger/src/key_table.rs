@@ -48,10 +48,10 @@ impl KeyTable {
         self.by_hash.get(&hash(plaintext))
     }
 
-    /// The key of this id, if it is in force. It looks through all keys: for what happens once in a prompt, not once in an event.
+    /// The key with this id, if it is still in force: for who was admitted by it before. Looks at every key.
     #[must_use]
-    pub fn by_id(&self, id: &KeyId) -> Option<&Arc<KeyInfo>> {
-        self.by_hash.values().find(|key| key.id == *id)
+    pub fn by_id(&self, id: KeyId) -> Option<&Arc<KeyInfo>> {
+        self.by_hash.values().find(|key| key.id == id)
     }
 
     /// Whether no key was ever made, so that the gateway is open to everybody who reaches it. Revoking the last key does not open it.

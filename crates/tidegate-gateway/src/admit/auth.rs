@@ -90,7 +90,7 @@ pub fn renewed(caller: &Caller, keys: &KeyTable) -> Result<Caller, Failure> {
     match caller.key() {
         None if keys.is_open() => Ok(Caller::Open),
         None => Err(Failure::InvalidApiKey),
-        Some(id) => keys.by_id(id).cloned().map(Caller::Key).ok_or(Failure::InvalidApiKey),
+        Some(id) => keys.by_id(*id).cloned().map(Caller::Key).ok_or(Failure::InvalidApiKey),
     }
 }
 

@@ -18,6 +18,7 @@ use super::registry::{Seat, Transfer};
 use super::run::{Farewell, Happening, Run};
 use super::socket::{Incoming, Socket};
 use crate::admit::Caller;
+use crate::admit::permit::Permit;
 use crate::clock::Alarm;
 use crate::drain::Stage;
 use crate::gateway::Gateway;
@@ -29,6 +30,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Arrival {
     pub(super) seat: Seat,
+    pub(super) permit: Permit,
     pub(super) caller: Caller,
     pub(super) client: Client,
     pub(super) settings: Arc<Settings>,
@@ -41,9 +43,11 @@ pub(crate) struct Arrival {
 /// Dropping it ends the session: its waiting prompts are forgotten and the running one is recorded as left.
 pub(super) async fn live(gateway: Arc<Gateway>, arrival: Arrival, socket: Socket) {
     let stage = gateway.drain.watch();
-    let mut host = Host::new(gateway, arrival, socket);
-    host.serve(stage).await;
-    host.leave().await;
+    let mut next = Some(Host::new(gateway, arrival, socket));
+    while let Some(mut host) = next {
+        host.serve(stage.clone()).await;
+        next = host.leave().await;
+    }
 }
 
 struct Host {
@@ -52,6 +56,7 @@ struct Host {
     settings: Arc<Settings>,
     session: Session,
     seat: Seat,
+    permit: Permit,
     link: Link,
     farewells: Vec<Farewell>,
     /// How it ended.
@@ -88,11 +93,11 @@ enum End {
 
 impl Host {
     fn new(gateway: Arc<Gateway>, arrival: Arrival, socket: Socket) -> Self {
-        let Arrival { seat, caller, client, settings } = arrival;
+        let Arrival { seat, permit, caller, client, settings } = arrival;
         let (places, now) = (gateway.sessions.places.clone(), gateway.clock.now());
         let session = Session::new(seat.id, client, Arc::clone(&settings), places, now);
         let link = Link { socket: Some(socket), client, run: None, alarm: Alarm::default() };
-        Self { gateway, caller, settings, session, seat, link, farewells: Vec::new(), end: None, actions: Vec::new() }
+        Self { gateway, caller, settings, session, seat, permit, link, farewells: Vec::new(), end: None, actions: Vec::new() }
     }
 
     async fn serve(&mut self, mut stage: watch::Receiver<Stage>) {
@@ -114,9 +119,11 @@ impl Host {
         match event {
             Event::Incoming(Incoming::Message(payload)) => self.message(&payload),
             Event::Incoming(Incoming::Alive) => self.decide(Input::Heard),
-            Event::Incoming(Incoming::Flushed) => {
+            Event::Incoming(Incoming::Flushed { waited }) => {
                 self.flushed();
-                self.decide(Input::Heard);
+                if waited {
+                    self.decide(Input::Heard);
+                }
             }
             Event::Incoming(Incoming::Closed) => self.decide(Input::Closed),
             Event::Incoming(Incoming::Broken(code)) => {
@@ -246,23 +253,23 @@ impl Host {
         for farewell in self.farewells.drain(..) {
             farewell.lost();
         }
-        let most = usize::MAX;
-        let Some(seat) = self.gateway.sessions.enter(self.gateway.new_session_id(), &self.caller, most) else { return };
+        self.seat = self.gateway.sessions.enter(self.gateway.new_session_id(), &self.caller);
         let (places, now) = (self.gateway.sessions.places.clone(), self.gateway.clock.now());
-        self.session = Session::new(seat.id, self.link.client, Arc::clone(&self.settings), places, now);
-        self.seat = seat;
+        self.session = Session::new(self.seat.id, self.link.client, Arc::clone(&self.settings), places, now);
         self.decide(Input::NotResumed);
     }
 
-    /// Frees everything at once; then the client is told, if it is still there.
-    async fn leave(self) {
-        let Self { link, farewells, end, session, seat, gateway, .. } = self;
-        let Link { socket, run, .. } = link;
+    /// Frees everything at once; then the client is told, if it is still there. Who came for the session in its last moment gets a new one.
+    async fn leave(self) -> Option<Self> {
+        let Self { link, farewells, end, session, mut seat, permit, gateway, caller, settings, .. } = self;
+        let Link { mut socket, run, .. } = link;
         if let Some(run) = run {
             run.abandon();
         }
-        drop((session, seat));
-        let mut socket = socket;
+        drop(session);
+        seat.transfers.close();
+        let late = seat.transfers.try_recv().ok();
+        drop(seat);
         let is_taken = match (&mut socket, end) {
             (Some(socket), Some(End::Session(reason))) => goodbye(socket, wire::close(reason).map(|close| (close.code, close.reason))).await,
             (Some(socket), Some(End::Broken(code))) => goodbye(socket, Some((code, ""))).await,
@@ -271,19 +278,17 @@ impl Host {
         for farewell in farewells {
             if is_taken { farewell.taken() } else { farewell.lost() }
         }
-        drop(gateway);
+        let Transfer { socket, client, .. } = *late?;
+        let seat = gateway.sessions.enter(gateway.new_session_id(), &caller);
+        let mut next = Self::new(gateway, Arrival { seat, permit, caller, client, settings }, socket);
+        next.decide(Input::NotResumed);
+        Some(next)
     }
 }
 
-/// Says goodbye, and waits for the client's: whoever closes first may lose what is still on its way to it.
+/// Says goodbye, and waits for the client's. Tells whether the client took all that was said before.
 async fn goodbye(socket: &mut Socket, close: Option<(u16, &'static str)>) -> bool {
-    let said = async {
-        match close {
-            Some((code, reason)) => socket.close(code, reason).await,
-            None => socket.finish().await,
-        }
-    };
-    tokio::time::timeout(GOODBYE, said).await.unwrap_or(false)
+    tokio::time::timeout(GOODBYE, socket.close(close)).await.unwrap_or(false)
 }
 
 impl Link {

@@ -11,7 +11,9 @@ use tokio::sync::mpsc;
 
 use super::pool::Pool;
 use super::socket::Socket;
+use super::tickets::Tickets;
 use crate::admit::Caller;
+use crate::admit::permit::Permits;
 
 /// Texts that may wait to be counted. Beyond it, their length is taken for the count.
 const MAX_COUNTS: usize = 10_000;
@@ -23,6 +25,10 @@ pub struct Sessions {
     pub pool: Pool,
     /// How many wait, over all sessions.
     pub places: Places,
+    /// The right to be one of them.
+    pub permits: Permits,
+    /// One-time tickets for pages.
+    pub tickets: Tickets,
     /// Counts the tokens of conversations. Not the gateway's estimator, where a thousand clients that left may stand in line.
     pub tokens: Estimator,
     live: Mutex<HashMap<SessionId, Entry>>,
@@ -55,25 +61,22 @@ impl Sessions {
     /// Room for so many waiting prompts, and a pool between these bounds.
     #[must_use]
     pub fn new(most_waiting: usize, bounds: PoolBounds) -> Self {
-        Self { pool: Pool::new(bounds), places: Places::new(most_waiting), tokens: Estimator::new(MAX_COUNTS), live: Mutex::default() }
+        Self {
+            pool: Pool::new(bounds),
+            places: Places::new(most_waiting),
+            permits: Permits::default(),
+            tickets: Tickets::default(),
+            tokens: Estimator::new(MAX_COUNTS),
+            live: Mutex::default(),
+        }
     }
 
-    /// How many there are, those without a connection among them.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.live().len()
-    }
-
-    /// Enters a new session. `None`: there are `most` already.
-    pub(super) fn enter(self: &Arc<Self>, id: SessionId, caller: &Caller, most: usize) -> Option<Seat> {
+    /// Enters a new session.
+    pub(super) fn enter(self: &Arc<Self>, id: SessionId, caller: &Caller) -> Seat {
         // One connection takes over at a time; who comes meanwhile is told that the session is gone.
         let (transfers, receiver) = mpsc::channel(1);
-        let mut live = self.live();
-        if live.len() >= most {
-            return None;
-        }
-        live.insert(id, Entry { owner: caller.key().cloned(), transfers });
-        Some(Seat { id, transfers: receiver, sessions: Arc::clone(self) })
+        self.live().insert(id, Entry { owner: caller.key().copied(), transfers });
+        Seat { id, transfers: receiver, sessions: Arc::clone(self) }
     }
 
     /// Hands a connection over to its session.

@@ -4,7 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::{Sink, Stream, StreamExt};
+use futures_util::{Sink, SinkExt, Stream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -26,6 +27,10 @@ pub(super) struct Socket {
     stream: WebSocketStream<TcpStream>,
     /// Bytes that were written since the socket last took everything.
     waiting: usize,
+    /// The socket would not take all of it at once.
+    is_behind: bool,
+    /// See [`Self::message`].
+    last: Option<Bytes>,
     _counted: Counted,
 }
 
@@ -36,8 +41,11 @@ pub(super) enum Incoming {
     Message(Bytes),
     /// A sign of life: a ping, or the answer to one.
     Alive,
-    /// It took everything that was written.
-    Flushed,
+    /// Its socket took everything that was written.
+    Flushed {
+        /// It had been behind: that it goes on is a sign of life. What a buffer of the kernel takes at once is none.
+        waited: bool,
+    },
     /// It says that it closes.
     Closed,
     /// It broke the protocol, or its bounds: it is told this code and the connection ends.
@@ -55,7 +63,7 @@ impl Socket {
             .max_message_size(Some(most))
             .max_frame_size(Some(most));
         let stream = WebSocketStream::from_partially_read(tcp, read, Role::Server, Some(config)).await;
-        Self { stream, waiting: 0, _counted: counted }
+        Self { stream, waiting: 0, is_behind: false, last: None, _counted: counted }
     }
 
     /// What happens next on the connection.
@@ -64,25 +72,39 @@ impl Socket {
             match Pin::new(&mut self.stream).poll_flush(cx) {
                 Poll::Ready(Ok(())) => {
                     self.waiting = 0;
-                    return Poll::Ready(Incoming::Flushed);
+                    return Poll::Ready(Incoming::Flushed { waited: std::mem::take(&mut self.is_behind) });
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Incoming::Lost),
-                Poll::Pending if self.waiting > MOST_WAITING => return Poll::Pending,
-                Poll::Pending => {}
+                Poll::Pending => {
+                    self.is_behind = true;
+                    if self.waiting > MOST_WAITING {
+                        return Poll::Pending;
+                    }
+                }
             }
         }
         loop {
-            let Poll::Ready(read) = Pin::new(&mut self.stream).poll_next(cx) else { return Poll::Pending };
+            let read = Pin::new(&mut self.stream).poll_next(cx);
+            self.last = None;
+            let Poll::Ready(read) = read else { return Poll::Pending };
             return Poll::Ready(match read {
                 None => Incoming::Lost,
-                Some(Ok(Message::Text(text))) => Incoming::Message(text.into()),
-                Some(Ok(Message::Binary(bytes))) => Incoming::Message(bytes),
+                Some(Ok(Message::Text(text))) => self.message(text.into()),
+                Some(Ok(Message::Binary(bytes))) => self.message(bytes),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => Incoming::Alive,
                 Some(Ok(Message::Close(_))) => Incoming::Closed,
                 Some(Ok(Message::Frame(_))) => continue,
                 Some(Err(error)) => fault(&error),
             });
         }
+    }
+
+    /// A large message stays here until the next is looked for: then the engine takes a small buffer instead of keeping this one for ever.
+    fn message(&mut self, payload: Bytes) -> Incoming {
+        if payload.len() > READ_BUFFER {
+            self.last = Some(payload.clone());
+        }
+        Incoming::Message(payload)
     }
 
     /// Whether the client took everything that was written.
@@ -103,29 +125,29 @@ impl Socket {
         self.write(0, Message::Ping(Bytes::new()));
     }
 
-    /// Says goodbye, and waits until the client took it and all before it. Tells whether it did.
+    /// Says goodbye with this code and word, or answers the client's goodbye where there is none to say. Tells whether the client took that
+    /// and all before it.
     ///
     /// # Cancel safety
     ///
     /// Dropping it leaves the connection without its last words.
-    pub(super) async fn close(&mut self, code: u16, reason: &'static str) -> bool {
-        let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
-        self.stream.close(Some(frame)).await.is_ok() && self.hang_up().await
+    pub(super) async fn close(&mut self, close: Option<(u16, &'static str)>) -> bool {
+        let frame = close.map(|(code, reason)| CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) });
+        let said = match frame {
+            Some(frame) => self.stream.send(Message::Close(Some(frame))).await.is_ok(),
+            None => self.stream.flush().await.is_ok(),
+        };
+        said && self.hang_up().await.is_ok()
     }
 
-    /// Answers the client's goodbye.
-    ///
-    /// # Cancel safety
-    ///
-    /// As [`Self::close`].
-    pub(super) async fn finish(&mut self) -> bool {
-        self.stream.close(None).await.is_ok()
-    }
-
-    /// Reads on until the client hangs up too: a socket that is closed over unread bytes takes back what it sent.
-    async fn hang_up(&mut self) -> bool {
-        while let Some(Ok(_)) = self.stream.next().await {}
-        true
+    /// Hangs up, and reads on until the client does too: a socket that is closed over unread bytes takes back what it sent. The engine reads
+    /// no further after a fault, so these are bare bytes.
+    async fn hang_up(&mut self) -> std::io::Result<()> {
+        let tcp = self.stream.get_mut();
+        tcp.shutdown().await?;
+        let mut bytes = [0; 1024];
+        while tcp.read(&mut bytes).await? > 0 {}
+        Ok(())
     }
 
     fn write(&mut self, bytes: usize, message: Message) {
