@@ -26,9 +26,6 @@ use crate::tasks::Tasks;
 /// Streams that may wait for a count of their tokens. Beyond it their usage stays unknown: a count is worth less than the memory of more.
 const MAX_ESTIMATES: usize = 10_000;
 
-const MOST_WAITING: usize = 100_000;
-const POOL: tidegate_core::pool::PoolBounds = tidegate_core::pool::PoolBounds { least: 8, most: 1024 };
-
 /// The shared parts of one gateway process.
 #[derive(Debug)]
 pub struct Gateway {
@@ -114,7 +111,7 @@ impl Gateway {
         let setup = Setup::new(config, &BTreeMap::new())?;
         let (clock, tasks, drain) = (Clock::start(), Tasks::default(), Drain::default());
         background.configure(&setup.config.notify, clock, &tasks, &drain)?;
-        let sessions = Arc::new(Sessions::new(MOST_WAITING, POOL));
+        let sessions = Arc::new(Sessions::new(setup.config.queue.global_max_size, setup.config.queue.pool()));
         let pooled = Arc::clone(&sessions);
         // It ends with the runtime: nothing has to wait for it.
         tokio::spawn(async move { pooled.pool.keep_fitting(clock).await });

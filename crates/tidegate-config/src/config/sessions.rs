@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use tidegate_core::pool::PoolBounds;
 use tidegate_core::session::QueuePolicy;
 use url::Url;
 
@@ -23,6 +24,14 @@ pub struct Queue {
     pub min_workers: usize,
     /// Most tasks that this process runs at once; not below `min_workers`. A change needs a restart.
     pub max_workers: usize,
+}
+
+impl Queue {
+    /// Between how many and how many tasks this process runs at once.
+    #[must_use]
+    pub fn pool(&self) -> PoolBounds {
+        PoolBounds { least: self.min_workers, most: self.max_workers }
+    }
 }
 
 /// Where prompts wait, and who runs them.

@@ -57,10 +57,9 @@ pub(super) async fn request(gateway: &Gateway, setup: &Setup, model: &Model, nam
     Ok(Asked { chat, ask, left_out, counts_matter: window.is_some() })
 }
 
-/// The model that a prompt asks for: by its own word, or the settings', or else the first that is no pattern.
+/// The model that a prompt asks for: by its own word, or else the settings'.
 pub(super) fn model_name<'a>(setup: &'a Setup, prompt: &'a Prompt) -> Option<&'a str> {
-    let first = || setup.config.models.iter().find(|model| !model.is_pattern()).map(|model| model.name.as_str());
-    prompt.model.as_deref().or_else(first)
+    prompt.model.as_deref().or(setup.config.sessions.model.as_deref())
 }
 
 /// The end of a task that never began.
@@ -99,6 +98,6 @@ fn about(text: &str) -> u64 {
 /// How much the model can read and write, in tokens as they are counted here.
 pub(super) fn window(setup: &Setup, model: &Model, name: &str) -> Option<u64> {
     let of_route = |route: &Route| setup.prices.facts(&route.provider, route.upstream_model(name))?.context_window;
-    let known = model.context_window.or_else(|| model.routes.iter().filter_map(of_route).min());
+    let known = model.context_window.map(|window| u64::from(window.get())).or_else(|| model.routes.iter().filter_map(of_route).min());
     known.map(|window| window - window / MARGIN)
 }
