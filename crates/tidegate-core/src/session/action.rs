@@ -71,7 +71,7 @@ pub enum Input {
 }
 
 /// How a task ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum TaskEnd {
     /// With a whole answer.
     Completed {

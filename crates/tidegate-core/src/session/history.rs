@@ -63,14 +63,14 @@ pub struct ToolCalls {
 }
 
 /// What is said to the model next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     system: Option<Counted>,
     said: Vec<Entry>,
 }
 
 /// What was said to the model, and its whole answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
     system: Option<Counted>,
     entries: Vec<Entry>,
