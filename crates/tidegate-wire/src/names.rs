@@ -98,6 +98,8 @@ pub mod path {
     pub const UPSTREAM_CHAT_COMPLETIONS: &str = "/chat/completions";
     /// Stream records, below the gateway's root; the stream's id follows (contract.md).
     pub const STREAMS: &str = "/v1/streams/";
+    /// The root, where the first clients of sessions connect.
+    pub const ROOT: &str = "/";
     /// WebSocket sessions (contract.md).
     pub const SESSIONS: &str = "/v1/sessions";
     /// One-time tickets for them (contract.md).
