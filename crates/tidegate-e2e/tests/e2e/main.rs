@@ -40,6 +40,7 @@ mod secrets;
 mod spend;
 mod streams_command;
 
+mod deployment;
 mod proxy;
 mod sdk;
 
