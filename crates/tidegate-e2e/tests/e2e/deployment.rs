@@ -4,6 +4,7 @@ mod files;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use files::Files;
@@ -13,6 +14,7 @@ use tidegate_e2e::chat::request;
 use tidegate_e2e::world::{PROVIDER_KEY, make_key};
 use tidegate_e2e::{Answer, Chat, Gateway, Nginx, Process, View, eventually};
 use tidegate_scenario::{Mock, MockSettings};
+use tokio::process::Command;
 
 /// Two gateways as `compose.yaml` starts them, behind its nginx.
 struct Deployed {
@@ -30,8 +32,9 @@ impl Deployed {
         let key = make_key(folders[0].path()).await?;
         std::fs::copy(folders[0].path().join("tidegate.db"), folders[1].path().join("tidegate.db"))?;
         let gateways = [gateway(&folders[0], &mock).await?, gateway(&folders[1], &mock).await?];
+        let deployed = files::read("nginx.conf")?;
         let nginx = Nginx::configured(&[], |addr| {
-            let text = files::read("nginx.conf").replace("listen 8080;", &format!("listen {addr};")).replace("/tmp/", "");
+            let text = deployed.replace("listen 8080;", &format!("listen {addr};")).replace("/tmp/", "");
             let places = [("gateway-1:8080", gateways[0].addr()), ("gateway-2:8080", gateways[1].addr())];
             places.iter().fold(text, |text, (name, addr)| text.replace(name, &addr.to_string()))
         });
@@ -163,16 +166,34 @@ async fn a_key_that_is_made_later_is_brought_to_a_running_gateway_and_so_is_its_
 /// Runs the deployed statements in `folder` on a ledger, as `sqlite3` would; Python has it inside.
 async fn share_keys(folder: &Path, ledger: &Path) -> Result<()> {
     let script = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=10).executescript(open(sys.argv[2]).read())";
-    let mut python = tokio::process::Command::new("python3");
+    let mut python = Command::new("python3");
     let status = python.arg("-c").arg(script).arg(ledger).arg(files::path("share-keys.sql")).current_dir(folder).status().await?;
     ensure!(status.success(), "share-keys.sql fails");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_images_health_check_tells_a_gateway_that_lives_from_one_that_is_gone() -> Result<()> {
+    let mut deployed = Deployed::start("m: 'hello' end").await?;
+    let image = files::read("Containerfile")?;
+    let (_, check) = image.split_once("    CMD ").context("the image has a health check")?;
+    let check: Vec<String> = serde_json::from_str(check.lines().next().unwrap_or_default())?;
+    let port = deployed.gateways[0].addr().port().to_string();
+    let healthy = async || -> Result<bool> {
+        let arguments = check[1..].iter().map(|argument| argument.replace("8080", &port));
+        Ok(Command::new(&check[0]).args(arguments).stderr(Stdio::null()).status().await?.success())
+    };
+    assert!(healthy().await?);
+    deployed.gateways[0].signal(Signal::KILL)?;
+    deployed.gateways[0].ended().await?;
+    assert!(!healthy().await?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_setting_that_a_deployment_sets_is_accepted() -> Result<()> {
     let folder = TempDir::new()?;
-    std::fs::write(folder.path().join("tidegate.toml"), files::read("tidegate.toml"))?;
+    std::fs::write(folder.path().join("tidegate.toml"), files::read("tidegate.toml")?)?;
     for file in Files::all().iter() {
         let mut environment = file.settings();
         environment.push(("OPENAI_API_KEY", PROVIDER_KEY));
@@ -238,15 +259,16 @@ fn every_grace_period_is_longer_than_the_drain_with_all_that_comes_before_and_af
 }
 
 #[test]
-fn every_deployment_agrees_on_the_port() {
+fn every_deployment_agrees_on_the_port() -> Result<()> {
     for (name, expected) in [
         ("Containerfile", &["EXPOSE 8080", "LISTEN=0.0.0.0:8080", "/dev/tcp/127.0.0.1/8080"][..]),
         ("nginx.conf", &["gateway-1:8080", "gateway-2:8080"]),
         ("kubernetes/gateway.yaml", &["containerPort: 8080", "prometheus.io/port: \"8080\""]),
     ] {
-        let text = files::read(name);
+        let text = files::read(name)?;
         for expected in expected {
             assert!(text.contains(expected), "{name} does not say {expected}");
         }
     }
+    Ok(())
 }

@@ -88,8 +88,8 @@ fn command(line: &str) -> Option<Command<'_>> {
 }
 
 /// The text of one file of `deploy/`.
-pub(super) fn read(name: &str) -> String {
-    std::fs::read_to_string(path(name)).unwrap_or_else(|error| panic!("deploy/{name}: {error}"))
+pub(super) fn read(name: &str) -> Result<String> {
+    std::fs::read_to_string(path(name)).with_context(|| format!("deploy/{name}"))
 }
 
 /// Where it is.
@@ -99,7 +99,7 @@ pub(super) fn path(name: &str) -> PathBuf {
 
 /// The smallest number of a file that follows `label`.
 pub(super) fn number(name: &str, label: &str) -> Result<u64> {
-    let text = read(name);
+    let text = read(name)?;
     let numbers = text.split(label).skip(1).filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok());
     numbers.min().with_context(|| format!("{name} has no {label}"))
 }
