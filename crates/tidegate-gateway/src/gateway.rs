@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use http::HeaderName;
 use tidegate_config::{Config, PriceSettings};
 use tidegate_core::budget::RetryBudget;
-use tidegate_core::id::{RequestId, StreamId};
+use tidegate_core::id::{RequestId, SessionId, StreamId, TaskId};
 use tidegate_ledger::spend::{Estimator, ModelFacts, Price, PriceTable};
 use tidegate_ledger::{KeyTable, Ledger};
 
@@ -20,6 +20,7 @@ use crate::notify::BadWebhookUrl;
 use crate::record::metrics::Metrics;
 use crate::route::cache::Cache;
 use crate::route::standing::Standings;
+use crate::session::Sessions;
 use crate::tasks::Tasks;
 
 /// Streams that may wait for a count of their tokens. Beyond it their usage stays unknown: a count is worth less than the memory of more.
@@ -48,6 +49,8 @@ pub struct Gateway {
     pub cache: Cache,
     /// Where background answers are kept, and who tells their callers.
     pub background: Background,
+    /// Conversations over WebSockets.
+    pub sessions: Arc<Sessions>,
     /// Counts tokens that nobody told.
     pub estimator: Estimator,
     retry_budget: Mutex<RetryBudget>,
@@ -108,6 +111,10 @@ impl Gateway {
         let setup = Setup::new(config, &BTreeMap::new())?;
         let (clock, tasks, drain) = (Clock::start(), Tasks::default(), Drain::default());
         background.configure(&setup.config.notify, clock, &tasks, &drain)?;
+        let sessions = Arc::new(Sessions::new(setup.config.queue.global_max_size, setup.config.queue.pool()));
+        let pooled = Arc::clone(&sessions);
+        // It ends with the runtime: nothing has to wait for it.
+        tokio::spawn(async move { pooled.pool.keep_fitting(clock).await });
         Ok(Self {
             clock,
             tasks,
@@ -119,6 +126,7 @@ impl Gateway {
             standings: Standings::default(),
             cache: Cache::default(),
             background,
+            sessions,
             estimator: Estimator::new(MAX_ESTIMATES),
             retry_budget: Mutex::new(RetryBudget::new(setup.config.budget)),
             setup: ArcSwap::from_pointee(setup),
@@ -155,6 +163,18 @@ impl Gateway {
     #[must_use]
     pub fn new_stream_id(&self) -> StreamId {
         StreamId::new(self.clock.unix_millis(), rand::random())
+    }
+
+    /// A new session's id.
+    #[must_use]
+    pub fn new_session_id(&self) -> SessionId {
+        SessionId::new(self.clock.unix_millis(), rand::random())
+    }
+
+    /// A new task's id.
+    #[must_use]
+    pub fn new_task_id(&self) -> TaskId {
+        TaskId::new(self.clock.unix_millis(), rand::random())
     }
 
     /// A new request's id.

@@ -104,7 +104,15 @@ impl Worker {
 }
 
 /// Counts a connection on its worker for as long as it lives.
-struct Counted(Arc<AtomicUsize>);
+#[derive(Debug)]
+pub struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    /// One that `connections` counts already.
+    pub(super) fn one_of(connections: &Arc<AtomicUsize>) -> Self {
+        Self(Arc::clone(connections))
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -113,13 +121,9 @@ impl Drop for Counted {
 }
 
 fn adopt(gateway: &Arc<Gateway>, tcp: std::net::TcpStream, connections: &Arc<AtomicUsize>) {
-    let counted = Counted(Arc::clone(connections));
+    let counted = Counted::one_of(connections);
     let Ok(tcp) = TcpStream::from_std(tcp) else { return };
-    let serving = connection::serve(Arc::clone(gateway), tcp);
-    gateway.tasks.spawn(async move {
-        let _counted = counted;
-        serving.await;
-    });
+    gateway.tasks.spawn(connection::serve(Arc::clone(gateway), tcp, counted));
 }
 
 /// Binds the address that clients connect to.
