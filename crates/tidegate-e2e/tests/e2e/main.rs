@@ -42,6 +42,7 @@ mod secrets;
 mod spend;
 mod streams_command;
 
+mod deployment;
 mod proxy;
 mod sdk;
 
