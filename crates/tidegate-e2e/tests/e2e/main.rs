@@ -43,4 +43,6 @@ mod streams_command;
 mod proxy;
 mod sdk;
 
+mod sessions;
+
 mod chaos;
