@@ -168,6 +168,18 @@ impl SessionClient {
         self.frame(Frame::text(message.to_string())).await
     }
 
+    /// Sends these messages in one piece.
+    ///
+    /// # Errors
+    ///
+    /// The connection is gone.
+    pub async fn send_at_once(&mut self, messages: &[&Value]) -> Result<()> {
+        for message in messages {
+            self.socket.feed(Frame::text(message.to_string())).await?;
+        }
+        Ok(in_time("messages are taken", self.socket.flush()).await??)
+    }
+
     /// Sends any frame.
     ///
     /// # Errors
@@ -245,7 +257,7 @@ impl SessionClient {
     ///
     /// They do not come.
     pub async fn tokens(&mut self, task: &str, count: usize) -> Result<()> {
-        self.see(format!("{count} tokens of {task}"), |log| (log.tokens(task).count() >= count).then_some(())).await
+        self.see(format!("{count} tokens of {task}"), |log| (log.token_count(task) >= count).then_some(())).await
     }
 
     /// The session's id, as SESSION or an ACK tells it.
@@ -283,8 +295,8 @@ impl SessionClient {
             if let Some(found) = look(&self.log) {
                 return Ok(found);
             }
-            let is_there = self.read().await.with_context(|| format!("waiting for {what:?}, with {:#?}", self.log.messages()))?;
-            ensure!(is_there, "{:?} instead of {what:?}, after {:#?}", self.goodbye, self.log.messages());
+            let is_there = self.read().await.with_context(|| format!("waiting for {what:?}, with {:#?}", self.log))?;
+            ensure!(is_there, "{:?} instead of {what:?}, after {:#?}", self.goodbye, self.log);
         }
     }
 

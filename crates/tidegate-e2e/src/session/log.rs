@@ -1,6 +1,7 @@
 //! What a client saw of one session, and what has to be true of it whatever happens.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -11,12 +12,31 @@ use super::message::Message;
 ///
 /// Every message is checked as it comes: numbers without a gap; a repeated message that is the same; tasks that were accepted first, run one
 /// at a time in that order, and end once; a `partial` that tells the truth.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Log {
     messages: Vec<Message>,
     last_seq: u64,
+    /// In the order in which they were accepted.
+    tasks: Vec<Task>,
     /// Were seen already, and are expected again in this order.
     again: VecDeque<Message>,
+}
+
+/// What is known of an accepted task. `ack` and `end` are places in the log.
+#[derive(Debug, Clone)]
+struct Task {
+    id: String,
+    ack: usize,
+    tokens: usize,
+    end: Option<usize>,
+}
+
+/// Its last messages: a test that fails shows them.
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 40;
+        f.debug_list().entries(&self.messages[self.messages.len().saturating_sub(SHOWN)..]).finish()
+    }
 }
 
 impl Log {
@@ -35,7 +55,13 @@ impl Log {
     /// How a task ended, once it has.
     #[must_use]
     pub fn end(&self, task: &str) -> Option<&Message> {
-        self.messages.iter().find(|message| message.ends_its_task() && message.task() == Some(task))
+        self.messages.get(self.task(task)?.end?)
+    }
+
+    /// How many pieces of a task's answer came.
+    #[must_use]
+    pub fn token_count(&self, task: &str) -> usize {
+        self.task(task).map_or(0, |task| task.tokens)
     }
 
     /// The pieces of a task's answer.
@@ -53,17 +79,8 @@ impl Log {
     }
 
     /// Tasks in the order in which they were accepted.
-    #[must_use]
-    pub fn tasks(&self) -> Vec<&str> {
-        let mut tasks = Vec::new();
-        for message in &self.messages {
-            if let Message::Ack { task_id, .. } = message
-                && !tasks.contains(&task_id.as_str())
-            {
-                tasks.push(task_id);
-            }
-        }
-        tasks
+    pub fn tasks(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.tasks.iter().map(|task| task.id.as_str())
     }
 
     /// What the notices of a task say, and where they place it.
@@ -83,7 +100,7 @@ impl Log {
                 log.again.push_back(message);
             } else {
                 log.last_seq += u64::from(message.is_numbered());
-                log.messages.push(message);
+                log.remember(message);
             }
         }
         log
@@ -91,7 +108,7 @@ impl Log {
 
     /// The client reads one more message.
     pub(super) fn take(&mut self, text: &str) -> Result<()> {
-        self.judge(text).with_context(|| format!("{text}\nafter {:#?}", self.messages))
+        self.judge(text).with_context(|| format!("{text}\nafter {self:#?}"))
     }
 
     fn judge(&mut self, text: &str) -> Result<()> {
@@ -108,32 +125,47 @@ impl Log {
         } else {
             ensure!(seq.is_none(), "it is not repeated by a resume, so it has no number");
         }
-        self.check_order(&message)?;
-        self.messages.push(message);
+        if let Some(task) = message.task() {
+            self.check_order(task, &message)?;
+        }
+        self.remember(message);
         Ok(())
     }
 
-    fn check_order(&self, message: &Message) -> Result<()> {
-        let Some(task) = message.task() else { return Ok(()) };
-        let accepted = self.messages.iter().find(|known| matches!(known, Message::Ack { .. }) && known.task() == Some(task));
-        match (message, accepted) {
-            (Message::Ack { .. }, None) => return Ok(()),
-            (Message::Ack { id, .. }, Some(before)) => {
-                ensure!(id.is_some() && before == message, "a task is accepted twice");
-                return Ok(());
-            }
-            (_, None) => bail!("of a task that was not accepted"),
-            (_, Some(_)) => ensure!(self.end(task).is_none(), "of a task that is over"),
+    fn check_order(&self, task: &str, message: &Message) -> Result<()> {
+        let known = self.task(task);
+        if let Message::Ack { id, .. } = message {
+            let same = |known: &Task| id.is_some() && self.messages[known.ack] == *message;
+            ensure!(known.is_none_or(same), "a task is accepted twice");
+            return Ok(());
         }
+        let known = known.context("of a task that was not accepted")?;
+        ensure!(known.end.is_none(), "of a task that is over");
         if matches!(message, Message::Token { .. } | Message::Complete { .. }) {
-            let first = self.tasks().into_iter().find(|task| self.end(task).is_none());
-            ensure!(first == Some(task), "before the tasks that were accepted before it");
+            let first = self.tasks.iter().find(|task| task.end.is_none());
+            ensure!(first.is_some_and(|first| first.id == task), "before the tasks that were accepted before it");
         }
         if let Some(problem) = message.problem() {
-            let partial = self.tokens(task).next().is_some();
+            let partial = known.tokens > 0;
             ensure!(problem.partial == partial, "`partial` should be {partial}");
         }
         Ok(())
+    }
+
+    fn remember(&mut self, message: Message) {
+        let at = self.messages.len();
+        let known = message.task().and_then(|task| self.tasks.iter_mut().find(|known| known.id == task));
+        match (&message, known) {
+            (Message::Ack { task_id, .. }, None) => self.tasks.push(Task { id: task_id.clone(), ack: at, tokens: 0, end: None }),
+            (Message::Token { .. }, Some(known)) => known.tokens += 1,
+            (message, Some(known)) if message.ends_its_task() => known.end = Some(at),
+            _ => {}
+        }
+        self.messages.push(message);
+    }
+
+    fn task(&self, id: &str) -> Option<&Task> {
+        self.tasks.iter().find(|task| task.id == id)
     }
 
     /// Compares what the client saw of a task with its record.
@@ -144,17 +176,15 @@ impl Log {
     ///
     /// They disagree, or the client never heard of the task; the message shows both.
     pub fn agree(&self, task: &str, record: &Value) -> Result<()> {
-        self.compare(task, record).with_context(|| format!("client: {:#?}\nrecord: {record}", self.messages))
+        self.compare(task, record).with_context(|| format!("client: {self:#?}\nrecord: {record}"))
     }
 
     fn compare(&self, task: &str, record: &Value) -> Result<()> {
-        let session = self.messages.iter().find_map(|message| match message {
-            Message::Ack { task_id, session_id, .. } if task_id == task => Some(session_id),
-            _ => None,
-        });
-        ensure!(record["session_id"] == *session.context("the task was never accepted")?, "the session");
+        let known = self.task(task).context("the task was never accepted")?;
+        let Message::Ack { session_id, .. } = &self.messages[known.ack] else { bail!("an ACK that is none") };
+        ensure!(record["session_id"] == *session_id, "the session");
         ensure!(record["task_id"] == task && record["endpoint_family"] == "session", "the task, or the family");
-        let tokens = self.tokens(task).count();
+        let tokens = known.tokens;
         let delivered = usize::try_from(record["delivered"]["output_events"].as_u64().context("output_events")?)?;
         let bytes: usize = self.tokens(task).map(str::len).sum();
         let Some(end) = self.end(task) else {

@@ -30,8 +30,14 @@ async fn a_key_opens_on_every_road_and_nothing_else_does(backend: Backend) -> Re
         assert_eq!((&record["team"], &record["environment"]), (&"search".into(), &"staging".into()), "{record}");
     }
     let wrong = format!("{}x", &key[..45]);
-    let refused =
-        [Hello::plain(), Hello::resumable(), Hello::plain().key(&wrong), pair(&wrong), pair(""), Hello::plain().at("/v1/sessions?ticket=tg_")];
+    let refused = [
+        Hello::plain(),
+        Hello::resumable(),
+        Hello::plain().key(&wrong),
+        pair(&wrong),
+        pair(""),
+        Hello::plain().at("/v1/sessions?ticket=tg_"),
+    ];
     for hello in refused {
         let view = hello.answer(addr).await?;
         assert_eq!((view.status, view.code()), (401, "invalid_api_key"), "{hello:?}");
@@ -162,7 +168,8 @@ async fn a_session_belongs_to_its_key(backend: Backend) -> Result<()> {
     let mut client = SessionClient::open(addr, &Hello::resumable().key(&key)).await?;
     let task = client.ask(&Prompt::to("m")).await?;
     let session = client.id().await?;
-    let (mut thief, resumed) = SessionClient::resume(addr, &Hello::resumable().key(&theirs), &session, tidegate_e2e::session::Log::default()).await?;
+    let (mut thief, resumed) =
+        SessionClient::resume(addr, &Hello::resumable().key(&theirs), &session, tidegate_e2e::session::Log::default()).await?;
     assert!(!resumed && thief.id().await? != session);
     assert!(matches!(client.end(&task).await?, Message::Complete { .. }), "its owner noticed nothing");
     let record: Value = world.gateway.record_with_key(client.end(&task).await?.stream().context("a stream")?, Some(&key)).await?;

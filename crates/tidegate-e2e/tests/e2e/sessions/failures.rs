@@ -42,14 +42,12 @@ async fn each_failure_before_output_has_its_code_and_leaves_no_part(backend: Bac
         let end = client.end(&task).await?;
         let problem = end.problem().context("an error")?;
         let told = (problem.code.as_str(), problem.partial, problem.retryable, problem.retry_after_ms.is_some());
-        // Some failures can be told apart only by what the platform says of the socket.
-        let code = if script == "refuse" { problem.code.as_str() } else { code };
         assert_eq!(told, (code, false, retryable, says_when), "{script}: {problem:?}");
         assert!(problem.stream_id.is_some() && !problem.message.is_empty(), "{problem:?}");
         let record = world.record_of_task(&task).await?;
         client.log().agree(&task, &record).with_context(|| script)?;
-        if says_when {
-            assert_eq!(problem.retry_after_ms, Some(7000), "{problem:?}");
+        if let Some(wait) = problem.retry_after_ms {
+            assert!((6000..=7000).contains(&wait), "{problem:?}");
         } else if code != "upstream_credentials" {
             assert_eq!(client.complete(&Prompt::to("well")).await?.1, "hello", "{script}");
         }
@@ -140,7 +138,7 @@ async fn who_gets_another_answer_than_asked_for_is_told(backend: Backend) -> Res
 }
 
 async fn a_prompt_has_its_deadline(backend: Backend) -> Result<()> {
-    let limits = "timeouts = { first_byte = \"500ms\", idle = \"500ms\", total = \"1500ms\" }\n";
+    let limits = "timeouts = { connect = \"500ms\", first_byte = \"500ms\", idle = \"500ms\", total = \"1500ms\" }\n";
     let world = world(backend, "m: words 500 every 50ms end; well: 'hello' end").model(limits).start().await?;
     let mut client = world.session().await?;
     let task = client.ask(&Prompt::to("m")).await?;

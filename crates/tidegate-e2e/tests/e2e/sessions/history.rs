@@ -78,7 +78,9 @@ async fn the_system_prompt_stays_until_it_is_replaced(backend: Backend) -> Resul
     let world = world(backend, "m: 'hello' end").start().await?;
     let mut client = world.session().await?;
     let mut firsts = Vec::new();
-    for prompt in [Prompt::to("m").with("system", "A."), Prompt::to("m"), Prompt::to("m").with("system", "B."), Prompt::to("m").with("system", "")] {
+    for prompt in
+        [Prompt::to("m").with("system", "A."), Prompt::to("m"), Prompt::to("m").with("system", "B."), Prompt::to("m").with("system", "")]
+    {
         client.complete(&prompt).await?;
         firsts.push(last(&world)?[0].clone());
     }
@@ -118,7 +120,7 @@ async fn the_oldest_turns_go_first_and_the_system_prompt_stays(backend: Backend)
         assert_eq!(turn, [user(&long(n)), assistant("hello")]);
     }
     let left_out = format!("{} oldest", 2 * (7 - turns));
-    let task = client.log().tasks().last().copied().context("a task")?;
+    let task = client.log().tasks().next_back().context("a task")?;
     assert!(client.log().notices(task).any(|(text, _)| text.contains(&left_out)), "{:#?}", client.log());
     Ok(())
 }
@@ -177,7 +179,8 @@ async fn each_of_several_tool_calls_gets_its_result(backend: Backend) -> Result<
     let world = world(backend, "m: fixture tools-parallel | 'done' end").start().await?;
     let mut client = world.session().await?;
     let task = client.complete(&Prompt::to("m")).await?.0;
-    let ids: Vec<Value> = calls(&client, &task).context("the calls")?.as_array().context("a list")?.iter().map(|call| call["id"].clone()).collect();
+    let ids: Vec<Value> =
+        calls(&client, &task).context("the calls")?.as_array().context("a list")?.iter().map(|call| call["id"].clone()).collect();
     assert_eq!(ids, ["call_1", "call_2"]);
     say(&mut client, "both").await?;
     let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": "both"});
