@@ -8,6 +8,7 @@
 
 pub mod agree;
 pub mod authority;
+pub mod backend;
 pub mod chain;
 pub mod chat;
 pub mod edge;
@@ -18,12 +19,14 @@ pub mod process;
 pub mod raw;
 pub mod receiver;
 pub mod sdk;
+pub mod session;
 pub mod view;
 pub mod wait;
 pub mod websocket;
 pub mod world;
 
 pub use agree::agree;
+pub use backend::Backend;
 pub use chain::{asked, chain};
 pub use chat::Chat;
 pub use edge::Edge;
@@ -34,6 +37,7 @@ pub use process::{Process, run};
 pub use raw::{Answer, TransportEnd};
 pub use receiver::{Receiver, Webhook};
 pub use sdk::{Case, Sdk, SdkView};
+pub use session::{Goodbye, Hello, Message, Prompt, SessionClient};
 pub use view::View;
 pub use wait::{all, eventually};
 pub use websocket::{Frame, Heard, WebSocket};

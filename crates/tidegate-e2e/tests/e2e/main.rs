@@ -46,4 +46,6 @@ mod deployment;
 mod proxy;
 mod sdk;
 
+mod sessions;
+
 mod chaos;

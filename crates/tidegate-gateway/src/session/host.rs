@@ -392,9 +392,16 @@ fn runner(gateway: &Gateway, caller: &Caller, session: &Session, client: Client,
     }
 }
 
-/// Says goodbye, and waits for the client's. Tells whether the client took all that was said before.
+/// Says goodbye, and waits for the client's. Tells whether its socket took all that was said, whenever the client hangs up.
 async fn goodbye(socket: &mut Socket, close: Option<Close>) -> bool {
-    tokio::time::timeout(GOODBYE, socket.close(close)).await.unwrap_or(false)
+    let mut is_taken = false;
+    let parting = async {
+        is_taken = socket.close(close).await;
+        socket.hang_up().await
+    };
+    // A client that does not hang up in time, or is no more, is left all the same.
+    let _left = tokio::time::timeout(GOODBYE, parting).await;
+    is_taken
 }
 
 /// The same, of a connection that has no session any more.

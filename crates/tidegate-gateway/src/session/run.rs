@@ -174,7 +174,7 @@ impl Run {
             match &mut self.stage {
                 RunStage::Preparing(preparing) => match ready!(preparing.as_mut().poll(cx)) {
                     Ok(ready) => self.begun(ready),
-                    Err(end) => self.over(None, end),
+                    Err(end) => self.refused(end),
                 },
                 RunStage::Answering(answering) => match ready!(answering.prepared.pump.poll_step(cx, client_takes)) {
                     Step::Head => {}
@@ -201,16 +201,15 @@ impl Run {
             RunStage::Counting { .. } | RunStage::Over(_) => return,
             RunStage::Preparing(_) | RunStage::Answering(_) => {}
         }
-        let (live, partial) = self.stop(why, OnDisconnect::Cancel);
-        let stream = live.as_ref().map(|live| live.identity.id);
+        let live = self.stop(why, OnDisconnect::Cancel);
+        let (partial, stream) = (self.is_partial(), live.as_ref().map(|live| live.identity.id));
         let retry_after = refuse::wait_for(why, None);
         self.over(live, TaskEnd::Failed { failure: why, message: None, partial, retry_after, stream });
     }
 
     /// The client is gone, for good.
     pub(super) fn abandon(mut self) {
-        let (live, _) = self.stop(Failure::ClientGone, self.on_disconnect());
-        if let Some(mut live) = live {
+        if let Some(mut live) = self.stop(Failure::ClientGone, self.on_disconnect()) {
             live.delivered = self.account.taken;
             later::settle(live, Receipt::Lost, &self.gateway.tasks);
         }
@@ -229,17 +228,22 @@ impl Run {
         }
     }
 
-    /// Ends what it is at, and tells whether the client has seen a part of the answer. A provider that is read on keeps the record.
-    fn stop(&mut self, why: Failure, on_disconnect: OnDisconnect) -> (Option<Box<Live>>, bool) {
+    /// Whether the client has seen a part of the answer. Hidden thinking and the pieces of tool calls are none: it is shown neither.
+    fn is_partial(&self) -> bool {
+        self.account.said.output_events > 0
+    }
+
+    /// Ends what it is at. A provider that is read on keeps the record.
+    fn stop(&mut self, why: Failure, on_disconnect: OnDisconnect) -> Option<Box<Live>> {
         match std::mem::replace(&mut self.stage, RunStage::Over(None)) {
-            RunStage::Preparing(_) => (None, false),
+            RunStage::Preparing(_) => None,
             RunStage::Answering(answering) => {
                 let Answering { prepared: Prepared { pump, .. }, .. } = *answering;
                 let leaving = Leaving { failure: why, taken: self.account.taken, on_disconnect };
-                (leave(pump, leaving, &self.gateway), self.account.said.output_events > 0)
+                leave(pump, leaving, &self.gateway)
             }
-            RunStage::Counting { live, .. } => (Some(live), false),
-            RunStage::Over(live) => (live, false),
+            RunStage::Counting { live, .. } => Some(live),
+            RunStage::Over(live) => live,
         }
     }
 
@@ -262,9 +266,9 @@ impl Run {
             let theirs = pump.detail().provider.as_ref().filter(|theirs| theirs.failure == failure);
             let message = theirs.and_then(|theirs| theirs.message.as_deref()).map(Arc::from);
             let retry_after = refuse::wait_for(failure, pump.pushback());
-            let partial = ending.is_some_and(|ending| ending.is_partial());
             let (live, _) = pump.into_parts();
-            return self.over(Some(live), TaskEnd::Failed { failure, message, partial, retry_after, stream: Some(stream) });
+            let end = TaskEnd::Failed { failure, message, partial: self.is_partial(), retry_after, stream: Some(stream) };
+            return self.over(Some(live), end);
         }
         let usage = pump.live().exchange.tally().asked().next_back().and_then(|attempt| attempt.usage);
         let (live, _) = pump.into_parts();
@@ -282,6 +286,14 @@ impl Run {
             TaskEnd::Completed { usage, stream, turn: Some(ask.answered(text, calls)) }
         };
         self.stage = RunStage::Counting { live, end: Box::pin(end) };
+    }
+
+    /// It ended before there was a stream.
+    fn refused(&mut self, end: TaskEnd) {
+        if let TaskEnd::Failed { failure, .. } = &end {
+            self.gateway.metrics.refused(*failure);
+        }
+        self.over(None, end);
     }
 
     fn over(&mut self, live: Option<Box<Live>>, end: TaskEnd) {

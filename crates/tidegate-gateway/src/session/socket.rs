@@ -126,7 +126,7 @@ impl Socket {
         self.write(0, Message::Ping(Bytes::new()));
     }
 
-    /// Says goodbye with this code and word, or answers the client's goodbye where there is none to say. Tells whether the client took that
+    /// Says goodbye with this code and word, or answers the client's goodbye where there is none to say. Tells whether the socket took that
     /// and all before it.
     ///
     /// # Cancel safety
@@ -134,16 +134,19 @@ impl Socket {
     /// Dropping it leaves the connection without its last words.
     pub(super) async fn close(&mut self, close: Option<Close>) -> bool {
         let frame = close.map(|Close { code, reason }| CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) });
-        let said = match frame {
+        match frame {
             Some(frame) => self.stream.send(Message::Close(Some(frame))).await.is_ok(),
             None => self.stream.flush().await.is_ok(),
-        };
-        said && self.hang_up().await.is_ok()
+        }
     }
 
     /// Hangs up, and reads on until the client does too: a socket that is closed over unread bytes takes back what it sent. The engine reads
     /// no further after a fault, so these are bare bytes.
-    async fn hang_up(&mut self) -> std::io::Result<()> {
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it hangs up at once.
+    pub(super) async fn hang_up(&mut self) -> std::io::Result<()> {
         let tcp = self.stream.get_mut();
         tcp.shutdown().await?;
         let mut bytes = [0; 1024];
