@@ -42,5 +42,6 @@ mod streams_command;
 
 mod proxy;
 mod sdk;
+mod session_clients;
 
 mod chaos;
