@@ -32,12 +32,14 @@ mod pace;
 mod queue;
 mod receipts;
 mod settings;
+mod snapshot;
 mod task;
 
 pub use action::{Action, Client, EndReason, Input, TaskEnd};
 pub use history::{Ask, Context, Counted, Entry, History, Member, Room, Said, TooLong, ToolCalls, Turn};
 pub use message::{Ack, Body, ClientMessage, Code, Complete, DropReason, Message, Notice, Problem, Prompt};
 pub use settings::{DEFERRED_QUEUES, QueuePolicy, ReplayBounds, Settings};
+pub use snapshot::{Noted, Snapshot};
 pub use task::{Place, Places, Task};
 
 use std::sync::Arc;
@@ -108,6 +110,7 @@ enum Greeting {
 #[derive(Debug)]
 struct Running {
     receipt: Receipt,
+    prompt: Prompt,
     since: Moment,
     /// The shell was asked to end it.
     cancelled: bool,
@@ -152,6 +155,12 @@ impl Session {
     #[must_use]
     pub fn history(&self) -> &History {
         &self.history
+    }
+
+    /// What the running task asks.
+    #[must_use]
+    pub fn running(&self) -> Option<(TaskId, &Prompt)> {
+        self.running.as_ref().map(|running| (running.receipt.task, &running.prompt))
     }
 
     /// How many tasks wait, beside the one that runs.
@@ -246,7 +255,7 @@ impl Session {
             self.history.clear();
         }
         if let Some(next) = next {
-            self.running = Some(Running { receipt: next.receipt, since: now, cancelled: false });
+            self.running = Some(Running { receipt: next.receipt, prompt: next.task.prompt.clone(), since: now, cancelled: false });
             out.push(Action::Start(next.task));
         }
     }

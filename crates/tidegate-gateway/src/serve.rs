@@ -279,12 +279,7 @@ fn limits_of(base: &Limits, order: &Order, terms: &Terms) -> Limits {
         // A session has no head to wait with, and keeps itself alive.
         return Limits { profile, head_after: Duration::ZERO, keepalive: total, ..*base };
     }
-    Limits {
-        profile,
-        keepalive: order.wishes.keepalive(base.keepalive),
-        head_after: order.wishes.head_after(base.head_after),
-        ..*base
-    }
+    Limits { profile, keepalive: order.wishes.keepalive(base.keepalive), head_after: order.wishes.head_after(base.head_after), ..*base }
 }
 
 /// How the answer is handed over. A client that did not ask for a stream gets one body; one that did never gets a body that is no stream

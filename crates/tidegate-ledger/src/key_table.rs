@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tidegate_core::id::KeyId;
 
 /// Whose key it is and what it may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyInfo {
     /// The id that records show.
     pub id: KeyId,

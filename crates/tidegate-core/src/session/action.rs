@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::history::{TooLong, Turn};
 use super::message::{ClientMessage, Message};
 use super::task::Task;
@@ -69,7 +71,7 @@ pub enum Input {
 }
 
 /// How a task ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum TaskEnd {
     /// With a whole answer.
     Completed {
@@ -95,6 +97,14 @@ pub enum TaskEnd {
     },
 }
 
+impl TaskEnd {
+    /// The gateway ended it by itself.
+    #[must_use]
+    pub fn given_up(failure: Failure, partial: bool) -> Self {
+        Self::Failed { failure, message: None, partial, retry_after: None, stream: None }
+    }
+}
+
 impl From<TooLong> for TaskEnd {
     fn from(fault: TooLong) -> Self {
         let message = Some(fault.to_string().into());
@@ -103,7 +113,7 @@ impl From<TooLong> for TaskEnd {
 }
 
 /// What the client on a connection can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Client {
     /// It knows PROMPT, ACK, TOKEN, COMPLETE and ERROR, and perhaps more. Its session ends with its connection.
     Plain,

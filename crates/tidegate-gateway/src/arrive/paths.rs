@@ -144,9 +144,9 @@ fn ticket(gateway: &Gateway, request: &Request<Incoming>) -> Response {
     if gateway.drain.stage() != Stage::Serving {
         return refuse::early(Failure::GatewayDraining, None, None);
     }
-    let issued = auth::caller(request.headers(), &gateway.keys.load())
-        .map_err(|failure| (failure, None))
-        .and_then(|caller| gateway.sessions.tickets.issue(&caller, gateway.clock.now()).map_err(|failure| (failure, Some(TOO_MANY_TICKETS))));
+    let issued = auth::caller(request.headers(), &gateway.keys.load()).map_err(|failure| (failure, None)).and_then(|caller| {
+        gateway.sessions.tickets.issue(&caller, gateway.clock.now()).map_err(|failure| (failure, Some(TOO_MANY_TICKETS)))
+    });
     let ticket = match issued {
         Ok(ticket) => ticket,
         Err((failure, message)) => return refuse::early(failure, message, None),

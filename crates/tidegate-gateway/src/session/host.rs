@@ -206,8 +206,7 @@ impl Host {
         match action {
             Action::Send(message) => self.link.send(&message),
             Action::Start(task) => {
-                let run = Run::start(&self.gateway, self.session.id(), &self.caller, task, self.session.history());
-                self.link.run = Some(run);
+                self.link.run = Some(Run::here(&self.gateway, &self.caller, &self.session, task));
             }
             Action::Cancel { task, why } => match &mut self.link.run {
                 // The session itself is over: nobody is told, and the provider may be read on.
@@ -271,7 +270,9 @@ impl Host {
         let late = seat.transfers.try_recv().ok();
         drop(seat);
         let is_taken = match (&mut socket, end) {
-            (Some(socket), Some(End::Session(reason))) => goodbye(socket, wire::close(reason).map(|close| (close.code, close.reason))).await,
+            (Some(socket), Some(End::Session(reason))) => {
+                goodbye(socket, wire::close(reason).map(|close| (close.code, close.reason))).await
+            }
             (Some(socket), Some(End::Broken(code))) => goodbye(socket, Some((code, ""))).await,
             _ => false,
         };

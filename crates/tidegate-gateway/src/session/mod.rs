@@ -8,7 +8,7 @@
 //! - [`host`] is the task of one session. It owns the state machine, the socket while there is one, and the task that runs.
 //! - `socket` is the WebSocket, with what waits for the client counted.
 //! - `run` is one prompt on its way through [`crate::serve`]: asked, pumped, and its answer told as tokens.
-//! - `ask` makes a request from a prompt and the conversation before it.
+//! - `work` is what has to be known to run it: the request, made of the prompt and the conversation before it.
 //! - [`registry`] knows the sessions of this process, so that a client finds its own again.
 //! - [`pool`] says how many prompts run at once.
 
@@ -18,10 +18,10 @@ pub mod pool;
 pub mod registry;
 pub mod tickets;
 
-mod ask;
 mod open;
 mod run;
 mod socket;
+mod work;
 
 pub use open::open;
 pub use registry::Sessions;

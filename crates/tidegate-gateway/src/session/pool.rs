@@ -31,12 +31,7 @@ impl Pool {
     #[must_use]
     pub fn new(bounds: PoolBounds) -> Self {
         let size = PoolSize::new(bounds);
-        Self {
-            places: Arc::new(Semaphore::new(size.size())),
-            size: Mutex::new(size),
-            waiting: AtomicUsize::new(0),
-            wanted: Notify::new(),
-        }
+        Self { places: Arc::new(Semaphore::new(size.size())), size: Mutex::new(size), waiting: AtomicUsize::new(0), wanted: Notify::new() }
     }
 
     /// Waits for a place.
@@ -155,7 +150,8 @@ impl Processors {
 fn time_used() -> Option<Duration> {
     // The times of all its threads, in nanoseconds: `/proc/self/stat` has them in ticks of 10 ms, too coarse for a look each tenth of a second.
     let tasks = std::fs::read_dir("/proc/self/task").ok()?;
-    let nanos = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok());
+    let nanos =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok());
     Some(Duration::from_nanos(nanos.sum()))
 }
 

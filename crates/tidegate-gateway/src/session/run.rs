@@ -6,17 +6,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use serde::{Deserialize, Serialize};
 use tidegate_config::OnDisconnect;
 use tidegate_core::failure::Failure;
-use tidegate_core::id::{SessionId, TaskId};
+use tidegate_core::id::TaskId;
 use tidegate_core::record::Delivered;
-use tidegate_core::session::{Ask, Counted, History, Task, TaskEnd, ToolCalls};
-use tidegate_wire::openai_chat::{self, Assembler};
+use tidegate_core::session::{Ask, Counted, Session, Task, TaskEnd, ToolCalls};
+use tidegate_wire::openai_chat::{self, Assembler, ChatRequest};
 use tidegate_wire::sse::Scanner;
 
-use super::ask::{self, Asked};
 use super::pool::Slot;
-use crate::admit::{Caller, auth};
+use super::work::{self, Work};
+use crate::admit::Caller;
 use crate::arrive::headers::Wishes;
 use crate::arrive::meter::Meter;
 use crate::deliver::leave::{Leaving, leave};
@@ -27,13 +28,14 @@ use crate::record::later;
 use crate::record::live::{Live, Receipt};
 use crate::relay::prospects::{Order, TaskOf};
 use crate::relay::pump::{Pump, Step};
+use crate::route;
 use crate::serve::{self, Terms};
 
 /// An event of the gateway's own stream is never longer than those of providers.
 const MAX_EVENT: usize = usize::MAX;
 
 /// What a running prompt comes to, in order.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Happening {
     /// A piece of its answer.
     Token(Arc<str>),
@@ -64,30 +66,36 @@ pub(super) struct Run {
 
 enum RunStage {
     /// On its way to a place in the pool, a request and a place in the ledger.
-    Preparing(Pin<Box<dyn Future<Output = Result<Prepared, TaskEnd>> + Send>>),
+    Preparing(Pin<Box<dyn Future<Output = Result<Ready, TaskEnd>> + Send>>),
     Answering(Box<Answering>),
     /// The answer is there, its tokens are being counted.
-    Counting { live: Box<Live>, end: Pin<Box<dyn Future<Output = TaskEnd> + Send>> },
+    Counting {
+        live: Box<Live>,
+        end: Pin<Box<dyn Future<Output = TaskEnd> + Send>>,
+    },
     /// Nothing follows but what waits to be told.
     Over(Option<Box<Live>>),
 }
 
-struct Prepared {
-    pump: Box<Pump>,
-    ask: Ask,
-    counts_matter: bool,
+struct Ready {
+    prepared: Prepared,
+    /// Messages of the conversation for which the model's context had no room.
     left_out: usize,
-    on_disconnect: OnDisconnect,
     slot: Slot,
 }
 
-struct Answering {
+struct Prepared {
     pump: Box<Pump>,
-    scanner: Scanner,
-    answer: Assembler,
+    /// What becomes a turn of the conversation once it is answered.
     ask: Ask,
     counts_matter: bool,
     on_disconnect: OnDisconnect,
+}
+
+struct Answering {
+    prepared: Prepared,
+    scanner: Scanner,
+    answer: Assembler,
     _slot: Slot,
 }
 
@@ -98,13 +106,34 @@ pub(super) struct Farewell {
 }
 
 impl Run {
-    /// Begins to run `task` for `caller`, with the conversation that it goes on with.
-    pub(super) fn start(gateway: &Arc<Gateway>, session: SessionId, caller: &Caller, task: Task, history: &History) -> Self {
-        let meter = Arc::new(Meter::default());
+    /// Begins to run `task` for `caller` as soon as there is a place in the pool, with the conversation that it goes on with.
+    pub(super) fn here(gateway: &Arc<Gateway>, caller: &Caller, session: &Session, task: Task) -> Self {
         let id = task.id;
-        let preparing = prepare(Arc::clone(gateway), Arc::clone(&meter), session, caller.clone(), task, history.clone());
+        let work = work::of(Arc::clone(gateway), caller.clone(), session, &task);
+        let (pooled, place) = (Arc::clone(gateway), task.place);
+        let slot = async move {
+            let slot = pooled.sessions.pool.slot().await;
+            drop(place);
+            slot
+        };
+        Self::new(gateway, id, async move { Ok((slot.await, work.await?)) })
+    }
+
+    /// Runs work that somebody else has submitted.
+    pub(super) fn leased(gateway: &Arc<Gateway>, work: Work, slot: Slot) -> Self {
+        Self::new(gateway, work.task, async move { Ok((slot, work)) })
+    }
+
+    fn new(gateway: &Arc<Gateway>, task: TaskId, work: impl Future<Output = Result<(Slot, Work), TaskEnd>> + Send + 'static) -> Self {
+        let meter = Arc::new(Meter::default());
+        let begins = (Arc::clone(gateway), Arc::clone(&meter));
+        let preparing = async move {
+            let (slot, work) = work.await?;
+            let left_out = work.left_out;
+            Ok(Ready { prepared: begin(begins.0, begins.1, work).await?, left_out, slot })
+        };
         Self {
-            task: id,
+            task,
             gateway: Arc::clone(gateway),
             meter,
             stage: RunStage::Preparing(Box::pin(preparing)),
@@ -121,10 +150,10 @@ impl Run {
             }
             match &mut self.stage {
                 RunStage::Preparing(preparing) => match ready!(preparing.as_mut().poll(cx)) {
-                    Ok(prepared) => self.prepared(prepared),
+                    Ok(ready) => self.begun(ready),
                     Err(end) => self.over(None, end),
                 },
-                RunStage::Answering(answering) => match ready!(answering.pump.poll_step(cx, client_takes)) {
+                RunStage::Answering(answering) => match ready!(answering.prepared.pump.poll_step(cx, client_takes)) {
                     Step::Head => {}
                     Step::Piece(piece) => answering.read(piece.bytes, &mut self.happenings),
                     Step::End => self.answered(),
@@ -172,7 +201,7 @@ impl Run {
 
     fn on_disconnect(&self) -> OnDisconnect {
         match &self.stage {
-            RunStage::Answering(answering) => answering.on_disconnect,
+            RunStage::Answering(answering) => answering.prepared.on_disconnect,
             _ => OnDisconnect::Cancel,
         }
     }
@@ -182,7 +211,7 @@ impl Run {
         match std::mem::replace(&mut self.stage, RunStage::Over(None)) {
             RunStage::Preparing(_) => (None, false),
             RunStage::Answering(answering) => {
-                let Answering { pump, .. } = *answering;
+                let Answering { prepared: Prepared { pump, .. }, .. } = *answering;
                 let leaving = Leaving { failure: why, taken: self.account.taken, on_disconnect };
                 (leave(pump, leaving, &self.gateway), self.account.said.output_events > 0)
             }
@@ -191,20 +220,19 @@ impl Run {
         }
     }
 
-    fn prepared(&mut self, prepared: Prepared) {
-        let Prepared { pump, ask, counts_matter, left_out, on_disconnect, slot } = prepared;
+    fn begun(&mut self, Ready { prepared, left_out, slot }: Ready) {
         if left_out > 0 {
             let told = format!("the conversation is longer than the model's context: its {left_out} oldest messages were left out");
             self.happenings.push_back(Happening::Notice(told.into()));
         }
         let (scanner, answer) = (Scanner::new(MAX_EVENT), Assembler::new());
-        self.stage = RunStage::Answering(Box::new(Answering { pump, scanner, answer, ask, counts_matter, on_disconnect, _slot: slot }));
+        self.stage = RunStage::Answering(Box::new(Answering { prepared, scanner, answer, _slot: slot }));
     }
 
     /// The stream has ended: as a turn of the conversation, or as a failure.
     fn answered(&mut self) {
         let RunStage::Answering(answering) = std::mem::replace(&mut self.stage, RunStage::Over(None)) else { return };
-        let Answering { pump, answer, ask, counts_matter, .. } = *answering;
+        let Answering { prepared: Prepared { pump, ask, counts_matter, .. }, answer, .. } = *answering;
         let stream = pump.live().identity.id;
         let ending = pump.live().exchange.ending();
         if let Some(failure) = ending.and_then(|ending| ending.failure) {
@@ -226,7 +254,7 @@ impl Run {
             let told = usage.as_ref().and_then(|usage| Some(usage.output_tokens?.saturating_sub(usage.reasoning_tokens.unwrap_or(0))));
             let text = match told {
                 Some(tokens) => Counted { text, tokens },
-                None => ask::count(&gateway, &text, counts_matter).await,
+                None => work::count(&gateway, &text, counts_matter).await,
             };
             TaskEnd::Completed { usage, stream, turn: Some(ask.answered(text, calls)) }
         };
@@ -263,44 +291,33 @@ impl Farewell {
     }
 }
 
-/// Arrived already; admitted, routed, and with its open row in the ledger.
-async fn prepare(
-    gateway: Arc<Gateway>,
-    meter: Arc<Meter>,
-    session: SessionId,
-    caller: Caller,
-    task: Task,
-    history: History,
-) -> Result<Prepared, TaskEnd> {
-    let slot = gateway.sessions.pool.slot().await;
-    let Task { id, prompt, place, .. } = task;
-    drop(place);
-    let refused = |failure| ask::refused(failure, None);
-    let setup = gateway.setup();
-    // A session may last longer than its key.
-    let caller = auth::renewed(&caller, &gateway.keys.load()).map_err(refused)?;
-    let name = ask::model_name(&setup, &prompt).ok_or_else(|| refused(Failure::ModelNotFound))?;
-    let model = crate::route::find(&setup, name).map_err(refused)?;
-    if !caller.may_use(name) {
-        return Err(refused(Failure::ModelNotAllowed));
-    }
+/// Admitted, routed, and with its open row in the ledger.
+async fn begin(gateway: Arc<Gateway>, meter: Arc<Meter>, work: Work) -> Result<Prepared, TaskEnd> {
+    let Work { session, task, caller, model, messages, max_tokens, ask, counts_matter, .. } = work;
+    let refused = |failure| work::refused(failure, None);
     if gateway.drain.stage() == Stage::Ending {
         return Err(refused(Failure::GatewayDraining));
     }
-    let Asked { chat, ask, left_out, counts_matter } = ask::request(&gateway, &setup, model, name, &prompt, &history).await?;
-    drop(history);
+    let setup = gateway.setup();
+    let chat = ChatRequest::streamed(&model, messages.get().as_bytes());
+    let chat = chat.map_err(|fault| work::refused(Failure::InvalidRequest, Some(fault.message)))?;
+    let chat = match max_tokens {
+        Some(most) => chat.bounded(u64::from(most.get())),
+        None => chat,
+    };
     let permit = gateway.permits.admit(setup.config.server.max_streams).ok_or_else(|| refused(Failure::GatewayOverloaded))?;
+    let model = route::find(&setup, chat.model()).map_err(refused)?;
     let order = Arc::new(Order {
         setup: Arc::clone(&setup),
         request_id: gateway.new_request_id(),
         chat,
-        caller,
+        caller: caller.into(),
         wishes: Wishes { notice_events: true, ..Wishes::default() },
         arrived: gateway.clock.now(),
-        task: Some(TaskOf { session, task: id }),
+        task: Some(TaskOf { session, task }),
     });
     let begun = serve::begin(&gateway, &order, Arc::new(permit), Terms::in_session(&order, model)).await.map_err(refused)?;
     let (on_disconnect, on_malformed) = (model.on_disconnect, model.on_malformed);
     let pump = Box::new(begun.into_pump(Arc::clone(&gateway), meter, on_malformed));
-    Ok(Prepared { pump, ask, counts_matter, left_out, on_disconnect, slot })
+    Ok(Prepared { pump, ask, counts_matter, on_disconnect })
 }
