@@ -45,6 +45,7 @@ mod streams_command;
 mod deployment;
 mod proxy;
 mod sdk;
+mod session_clients;
 
 mod sessions;
 

@@ -17,6 +17,7 @@ use crate::deliver::answer::{AnswerBody, Response};
 use crate::deliver::refuse;
 use crate::drain::Stage;
 use crate::gateway::{Gateway, Role};
+use crate::record::metrics::Present;
 use crate::route::standing::Snapshot;
 use crate::serve;
 use crate::session::{self, handshake, tickets};
@@ -80,8 +81,18 @@ fn metrics(gateway: &Gateway) -> Response {
         let serving = provider.keys.awake(now);
         gateway.metrics.provider_keys(&provider.name, serving, provider.keys.count() - serving);
     }
-    let text =
-        gateway.metrics.encode(gateway.permits.running(), gateway.ledger.pending(), &gateway.standings.snapshot(gateway.clock.now()));
+    let sessions = &gateway.sessions;
+    let present = Present {
+        open_streams: gateway.permits.running(),
+        ledger_pending: gateway.ledger.pending(),
+        activities: gateway.tasks.running(),
+        sessions: sessions.permits.running(),
+        tasks_waiting: sessions.places.taken(),
+        tasks_running: sessions.pool.running(),
+        pool_size: sessions.pool.size(),
+        pool_waiting: sessions.pool.waiting(),
+    };
+    let text = gateway.metrics.encode(present, &gateway.standings.snapshot(gateway.clock.now()));
     let mut response = Response::new(AnswerBody::plain(text));
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
