@@ -15,6 +15,7 @@ use crate::support::{LEASE, Server, a_moment, bytes, create, invisible, settings
 const SESSIONS: usize = 24;
 const TASKS: usize = 12;
 const PIECES: usize = 6;
+const OUTAGES: usize = 6;
 
 pub(crate) async fn every_task_ends_once_and_in_order_while_workers_die(server: impl Server) {
     let workers = Workers::start(&server);
@@ -30,19 +31,17 @@ pub(crate) async fn every_task_ends_once_while_the_server_dies_too(mut server: i
     assert_eq!(ends.values().sum::<usize>(), SESSIONS * TASKS);
 }
 
-/// Kills the server again and again, and counts how tasks ended.
+/// Kills the server some times, and counts how tasks ended.
 pub(crate) async fn while_the_server_dies(server: &mut impl Server) -> HashMap<&'static str, usize> {
     let workers = Workers::start(server);
-    let mut counting = tokio::spawn(count_ends(start_sessions(server).await));
-    let ends = loop {
+    let counting = tokio::spawn(count_ends(start_sessions(server).await));
+    for _ in 0..OUTAGES {
         // The sessions need time between two outages; how long does not matter.
-        tokio::select! {
-            ends = &mut counting => break ends.expect("no panic"),
-            () = sleep(LEASE) => {}
-        }
+        sleep(LEASE).await;
         server.kill();
         server.start_again();
-    };
+    }
+    let ends = counting.await.expect("no panic");
     workers.stop().await;
     ends
 }

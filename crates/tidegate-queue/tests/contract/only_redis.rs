@@ -161,11 +161,16 @@ async fn an_entry_of_another_version_is_passed_over() {
     assert_eq!(past.entries, [Entry::Output(said(held.task(), "known"))]);
 }
 
-/// Says to the process below where the server is.
+/// Where the server is, for the process that the test below starts.
 const TLS_ADDRESS: &str = "TIDEGATE_TEST_REDIS";
 
+/// Which certificates are the system's is read from the environment, which this process shares with other tests: so the test runs itself
+/// again, as a client.
 #[tokio::test]
 async fn a_server_that_asks_for_tls_is_trusted_by_the_systems_certificates() {
+    if let Ok(address) = std::env::var(TLS_ADDRESS) {
+        return run_a_task_at(&address).await;
+    }
     let folder = TempDir::new().expect("a folder");
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
     let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
@@ -175,10 +180,9 @@ async fn a_server_that_asks_for_tls_is_trusted_by_the_systems_certificates() {
     let mut arguments = vec!["--tls-port", &port, "--tls-cert-file", &certificate, "--tls-key-file", &key];
     arguments.extend(["--tls-ca-cert-file", &certificate, "--tls-auth-clients", "no"]);
     let _server = Redis::start_with(&arguments);
-    // Which certificates are the system's is read from the environment, which this process shares with other tests.
     for (trusted, expected) in [(&*certificate, true), ("/dev/null", false)] {
         let client = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--exact", "only_redis::a_client_of_a_server_that_asks_for_tls", "--ignored"])
+            .args(["--exact", "only_redis::a_server_that_asks_for_tls_is_trusted_by_the_systems_certificates"])
             .env("SSL_CERT_FILE", trusted)
             .env(TLS_ADDRESS, format!("rediss://127.0.0.1:{port}"))
             .output()
@@ -187,11 +191,8 @@ async fn a_server_that_asks_for_tls_is_trusted_by_the_systems_certificates() {
     }
 }
 
-#[tokio::test]
-#[ignore = "a part of the test above, which runs it in a process of its own"]
-async fn a_client_of_a_server_that_asks_for_tls() {
-    let Ok(address) = std::env::var(TLS_ADDRESS) else { return };
-    let queue = Queue::redis(&address, settings()).expect("an address");
+async fn run_a_task_at(address: &str) {
+    let queue = Queue::redis(address, settings()).expect("an address");
     let (mut owner, mut held) = running(&queue, &queue).await;
     held.settle(bytes("done")).await.expect("settled");
     assert_eq!(next(&mut owner).await, Output::Ended { task: held.task(), end: End::Settled(bytes("done")) });
