@@ -11,7 +11,7 @@ use tidegate_config::OnDisconnect;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::TaskId;
 use tidegate_core::record::Delivered;
-use tidegate_core::session::{Ask, Counted, Session, Task, TaskEnd, ToolCalls};
+use tidegate_core::session::{Ask, Counted, Input, Session, Task, TaskEnd, ToolCalls};
 use tidegate_wire::openai_chat::{self, Assembler, ChatRequest};
 use tidegate_wire::sse::Scanner;
 
@@ -47,11 +47,34 @@ pub(super) enum Happening {
     Ended(TaskEnd),
 }
 
+impl Happening {
+    /// What it means for the session of `task`.
+    pub(super) fn into_input(self, task: TaskId) -> Input {
+        match self {
+            Self::Token(data) => Input::Token { task, data },
+            Self::Notice(message) => Input::Notice { task, message, tool_calls: None },
+            Self::ToolCalls(calls) => {
+                let message = Arc::from("the model calls tools: the next prompt is their result");
+                Input::Notice { task, message, tool_calls: Some(calls) }
+            }
+            Self::Ended(end) => Input::Ended { task, end },
+        }
+    }
+}
+
 /// What the client was given of an answer: what was said to it, and how much of that its socket took.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Account {
     pub(super) said: Delivered,
     pub(super) taken: Delivered,
+}
+
+impl Account {
+    /// A piece of the answer was said.
+    pub(super) fn say(&mut self, text: &str) {
+        self.said.output_events += 1;
+        self.said.bytes += text.len() as u64;
+    }
 }
 
 /// A prompt that runs. Dropped, the provider's request is cancelled and the record settled.
@@ -109,7 +132,7 @@ impl Run {
     /// Begins to run `task` for `caller` as soon as there is a place in the pool, with the conversation that it goes on with.
     pub(super) fn here(gateway: &Arc<Gateway>, caller: &Caller, session: &Session, task: Task) -> Self {
         let id = task.id;
-        let work = work::of(Arc::clone(gateway), caller.clone(), session, &task);
+        let work = work::of(Arc::clone(gateway), caller.clone(), session, id, &task.prompt);
         let (pooled, place) = (Arc::clone(gateway), task.place);
         let slot = async move {
             let slot = pooled.sessions.pool.slot().await;
