@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -195,6 +196,30 @@ impl WebSocket {
         Ok(())
     }
 
+    /// Sends a session's message.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::send`].
+    pub async fn say(&mut self, message: &Value) -> Result<()> {
+        self.send(&Frame::new(TEXT, message.to_string()).bytes()).await
+    }
+
+    /// Waits for a session's next message. Control frames are passed over.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::next`]; or the connection ends.
+    pub async fn message(&mut self) -> Result<Value> {
+        loop {
+            match self.next().await? {
+                Heard::Frame(frame) if frame.opcode == TEXT => return Ok(serde_json::from_slice(&frame.payload)?),
+                Heard::Frame(frame) if frame.opcode != CLOSE => {}
+                end => bail!("instead of a message: {end:?}"),
+            }
+        }
+    }
+
     /// Waits for what comes next.
     ///
     /// # Errors
@@ -209,7 +234,7 @@ impl WebSocket {
             }
             match in_time("a frame", self.socket.read_buf(&mut self.raw)).await? {
                 Ok(0) if self.raw.is_empty() => return Ok(Heard::End),
-                Ok(0) => anyhow::bail!("the connection ended within a frame"),
+                Ok(0) => bail!("the connection ended within a frame"),
                 Ok(_) => {}
                 Err(_) => return Ok(Heard::Reset),
             }

@@ -15,8 +15,14 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) {
     };
     let base = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if as_text {
-        base.with_target(false).init();
+        install(base.with_target(false).finish());
     } else {
-        base.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
+        install(base.json().flatten_event(true).with_current_span(false).with_span_list(false).finish());
     }
+}
+
+/// Not by `init`, which would also hear the libraries that log in another way than we do: the WebSocket engine tells there every message
+/// that it reads, and prompts are in no log line, whatever the level.
+fn install(subscriber: impl tracing::Subscriber + Send + Sync) {
+    tracing::subscriber::set_global_default(subscriber).expect("a command starts its log once");
 }
