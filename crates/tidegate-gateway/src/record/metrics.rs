@@ -159,7 +159,11 @@ impl Metrics {
         registry.register("tidegate_tasks_waiting", "Prompts that wait for their turn in their session", self.tasks_waiting.clone());
         registry.register("tidegate_tasks_running", "Prompts that run", self.tasks_running.clone());
         registry.register("tidegate_pool_size", "Prompts that may run at once", self.pool_size.clone());
-        registry.register("tidegate_pool_waiting", "Prompts whose turn it is and that wait for a place in the pool", self.pool_waiting.clone());
+        registry.register(
+            "tidegate_pool_waiting",
+            "Prompts whose turn it is and that wait for a place in the pool",
+            self.pool_waiting.clone(),
+        );
         registry.register("gen_ai_client_token_usage", "Tokens that providers reported, by type", self.tokens.clone());
         registry.register_with_unit(
             "tidegate_time_to_first_event",
