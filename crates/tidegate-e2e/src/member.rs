@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -65,11 +65,20 @@ impl Member {
     ///
     /// They cannot be listed.
     pub async fn records(&self) -> Result<Vec<Value>> {
-        process::records(self.folder.path()).await
+        records(self.folder.path()).await
     }
 }
 
-async fn start(role: Role, folder: &Path, environment: &[(String, String)]) -> Result<Gateway> {
+/// Every record of the ledger in `folder`, open ones included, the newest first.
+pub(crate) async fn records(folder: &Path) -> Result<Vec<Value>> {
+    const ALL: &str = "4294967295";
+    let listed = process::run(folder, &["streams", "list", "--json", "--limit", ALL]).await?;
+    ensure!(listed.status.success(), "streams list failed: {}", String::from_utf8_lossy(&listed.stderr));
+    String::from_utf8(listed.stdout)?.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}
+
+/// Starts `role` in `folder`.
+pub(crate) async fn start(role: Role, folder: &Path, environment: &[(String, String)]) -> Result<Gateway> {
     let environment: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     match role {
         Role::Gateway => Gateway::start(folder, &[], &environment).await,

@@ -310,6 +310,12 @@ impl SessionClient {
         self.goodbye.clone().context("the connection has ended")
     }
 
+    /// Whether the connection has ended, as far as it was read.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.goodbye.is_some()
+    }
+
     /// Says goodbye in order, and waits until the gateway does.
     ///
     /// # Errors
