@@ -27,7 +27,7 @@ use crate::{Durability, LedgerError, LedgerSettings, row};
 /// quiet moment goes into the database at once.
 const APPLY_SPACING: Duration = Duration::from_millis(100);
 /// While many streams run, batches are this far apart, so that each wakes the thread for several rows.
-const BATCH_SPACING: Duration = Duration::from_micros(500);
+pub(crate) const BATCH_SPACING: Duration = Duration::from_micros(500);
 /// With fewer streams than this, nobody is worth waiting for.
 const COMPANY: usize = 8;
 /// Where the database's pages can wait, its lock is asked for this rarely. A fraction of the time that a look counts for the short way, so

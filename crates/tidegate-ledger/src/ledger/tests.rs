@@ -6,6 +6,7 @@ use super::*;
 use crate::Reader;
 use crate::recent::{self, Recent};
 use crate::testing::{Folder, ended_record, eventually, new_id, open_record, opening};
+use crate::writer::BATCH_SPACING;
 
 async fn end_of(ledger: &Ledger, id: StreamId) -> StreamRecord {
     eventually("its end", async || ledger.stream(id).await.expect("it reads").filter(|record| record.status.is_some())).await
@@ -94,19 +95,24 @@ fn at_once<T>(begin: impl Future<Output = T>) -> Option<T> {
 async fn while_the_database_is_well_an_open_row_is_durable_at_once_and_nothing_is_waited_for() {
     let folder = Folder::new();
     let ledger = folder.open();
+    let mut short = 0;
     for _ in 0..100 {
+        // Rows that follow each other more closely go through the writer's hands.
+        tokio::time::sleep(BATCH_SPACING * 2).await;
         let id = new_id();
         ledger.shortcut.vouch(Instant::now());
         let begin = ledger.begin(opening(id));
         let files = Recent::paths(&folder.ledger()).map(|path| std::fs::read_to_string(path).expect("the file is there"));
         let is_noted = files.iter().any(|text| recent::left(text).any(|row| row.id == id.to_string()));
-        // The writer may just have been using the files; then the row goes through its hands.
+        // So does one while the writer is using the files.
         let entry = at_once(begin);
-        assert_eq!(is_noted, entry.is_some());
+        assert!(is_noted || entry.is_none());
         let Some(entry) = entry else { continue };
         entry.expect("a place").settle(ended_record(id, Status::Completed));
         assert_eq!(ledger.stream(id).await.expect("it reads"), Some(ended_record(id, Status::Completed)));
+        short += 1;
     }
+    assert!(short > 50, "only {short} of a hundred took the short way");
 }
 
 #[tokio::test]
@@ -129,6 +135,7 @@ async fn a_client_that_leaves_before_the_open_row_is_written_is_recorded_as_gone
     let mut ids = Vec::new();
     for number in 0..20 {
         if number % 2 == 0 {
+            tokio::time::sleep(BATCH_SPACING * 2).await;
             ledger.shortcut.vouch(Instant::now());
         }
         let id = new_id();

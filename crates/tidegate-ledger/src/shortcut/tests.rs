@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 use std::fs;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::thread;
 
 use super::*;
@@ -22,43 +22,57 @@ fn left(folder: &Folder) -> HashSet<String> {
 fn it_is_open_for_a_tenth_of_a_second_after_each_look_at_the_database() {
     let folder = Folder::new();
     let shortcut = shortcut(&folder);
-    let now = Instant::now();
-    assert!(shortcut.note(now, new_id(), "{}").is_none(), "nobody has vouched yet");
-    shortcut.vouch(now);
-    assert!(shortcut.note(now, new_id(), "{}").is_some());
-    assert!(shortcut.note(now + VOUCHED, new_id(), "{}").is_none());
-    shortcut.vouch(now + VOUCHED);
-    assert!(shortcut.note(now + VOUCHED, new_id(), "{}").is_some());
+    let look = Instant::now() + BATCH_SPACING;
+    assert!(shortcut.note(look, new_id(), "{}").is_none(), "nobody has vouched yet");
+    shortcut.vouch(look);
+    assert!(shortcut.note(look + VOUCHED / 2, new_id(), "{}").is_some());
+    assert!(shortcut.note(look + VOUCHED, new_id(), "{}").is_none());
+    shortcut.vouch(look + VOUCHED);
+    assert!(shortcut.note(look + VOUCHED + BATCH_SPACING, new_id(), "{}").is_some());
     shortcut.close();
-    assert!(shortcut.note(now + VOUCHED, new_id(), "{}").is_none());
+    assert!(shortcut.note(look + VOUCHED + 2 * BATCH_SPACING, new_id(), "{}").is_none());
     assert_eq!(left(&folder).len(), 2);
+}
+
+#[test]
+fn rows_that_follow_each_other_closely_go_the_long_way_together() {
+    let folder = Folder::new();
+    let shortcut = shortcut(&folder);
+    let now = Instant::now() + BATCH_SPACING;
+    shortcut.vouch(now);
+    assert!(shortcut.note(now, new_id(), "{}").is_some(), "it cannot know that others follow");
+    for number in 1..4 {
+        assert!(shortcut.note(now + number * BATCH_SPACING / 2, new_id(), "{}").is_none());
+    }
+    assert!(shortcut.note(now + 3 * BATCH_SPACING, new_id(), "{}").is_some());
 }
 
 #[test]
 fn nobody_waits_for_files_that_are_in_use() {
     let folder = Folder::new();
     let shortcut = shortcut(&folder);
-    let now = Instant::now();
+    let now = Instant::now() + BATCH_SPACING;
     shortcut.vouch(now);
     let in_use = shortcut.recent();
     assert!(thread::scope(|scope| scope.spawn(|| shortcut.note(now, new_id(), "{}").is_none()).join().expect("no panic")));
     drop(in_use);
-    assert!(shortcut.note(now, new_id(), "{}").is_some());
+    assert!(shortcut.note(now + BATCH_SPACING, new_id(), "{}").is_some());
 }
 
-#[test]
-fn after_a_write_that_waited_for_the_disk_the_long_way_is_taken_for_a_while() {
+#[tokio::test]
+async fn after_a_write_that_waited_for_the_disk_the_long_way_is_taken_for_a_while() {
     let folder = Folder::new();
     let shortcut = shortcut(&folder);
-    let now = Instant::now();
-    let before = now.checked_sub(SLOW).expect("the system runs for longer");
-    shortcut.vouch(now);
+    let before = Instant::now() + BATCH_SPACING;
+    tokio::time::sleep(BATCH_SPACING + SLOW).await;
+    shortcut.vouch(before);
     assert!(shortcut.note(before, new_id(), "{}").is_some(), "the row is durable all the same");
-    assert!(shortcut.note(now, new_id(), "{}").is_none());
-    shortcut.vouch(now);
-    assert!(shortcut.note(now, new_id(), "{}").is_none(), "the database's lock says nothing about the disk");
-    shortcut.vouch(now + REST);
-    assert!(shortcut.note(now + REST, new_id(), "{}").is_some());
+    for later in [REST / 2, REST - BATCH_SPACING] {
+        shortcut.vouch(before + later);
+        assert!(shortcut.note(before + later, new_id(), "{}").is_none(), "the database's lock says nothing about the disk");
+    }
+    shortcut.vouch(before + REST);
+    assert!(shortcut.note(before + REST, new_id(), "{}").is_some());
 }
 
 /// Four threads note a thousand rows, some between any two steps of a writer that turns, takes, fails and frees.
@@ -69,11 +83,13 @@ fn at_every_moment_each_row_is_in_a_file_or_in_the_database() {
     let (shortcut, queue) = (shortcut(&folder), Queue::default());
     let noted = Mutex::new(HashSet::new());
     let left_to_note = AtomicUsize::new(ROWS);
+    let moment = AtomicU32::new(1);
     let note = || {
         while left_to_note.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
             let id = new_id();
             loop {
-                let now = Instant::now();
+                // Far enough from the others to need no company.
+                let now = shortcut.made + BATCH_SPACING * moment.fetch_add(1, Ordering::Relaxed);
                 shortcut.vouch(now);
                 if let Some(_recent) = shortcut.note(now, id, "{}") {
                     queue.write(Row::Noted { id, record: String::new() });
