@@ -116,6 +116,25 @@ pub(crate) fn unix_millis() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Gives changes their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    last: i64,
+}
+
+impl Numbers {
+    /// The numbers above `last`.
+    pub(crate) fn after(last: i64) -> Self {
+        Self { last }
+    }
+
+    /// The number of a change that happens now: greater than every one before, whatever the calendar's clock does.
+    pub(crate) fn next(&mut self) -> i64 {
+        self.last = number_at(unix_millis()).max(self.last + 1);
+        self.last
+    }
+}
+
 /// The lowest row number of a change at this time. See `migrations/1.sql`.
 pub(crate) fn number_at(unix_millis: u64) -> i64 {
     i64::try_from(u128::from(unix_millis) << 20).unwrap_or(i64::MAX)
