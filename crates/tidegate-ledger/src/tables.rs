@@ -1,6 +1,5 @@
 //! The rows of streams in the database.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -75,10 +74,11 @@ impl Tables {
             // Numbers grow, so what opened after the first of these facts opened among them.
             let first = facts.first().map_or(i64::MAX, Fact::number);
             let ending = |fact: &Fact| if let Fact::End { opened, .. } = fact { Some(*opened) } else { None };
-            let short: HashSet<i64> = facts.iter().filter_map(ending).filter(|opened| *opened >= first).collect();
+            let mut short: Vec<i64> = facts.iter().filter_map(ending).filter(|opened| *opened >= first).collect();
+            short.sort_unstable();
             for fact in facts {
                 match fact {
-                    Fact::Open { n, .. } if short.contains(n) => {}
+                    Fact::Open { n, .. } if short.binary_search(n).is_ok() => {}
                     Fact::Open { n, id, record, .. } => {
                         open.execute(params![n, id, record])?;
                     }
