@@ -72,8 +72,8 @@ pub struct Opening {
     pub id: StreamId,
     /// When it arrived, in milliseconds since the Unix epoch.
     pub created_unix_ms: u64,
-    /// What is known of it: `status` is `None`.
-    pub record: StreamRecord,
+    /// What is known of it: `status` is `None`. In a box, because the stream keeps it until its end.
+    pub record: Box<StreamRecord>,
 }
 
 /// The ledger of a running gateway: a cheap handle to its one writer.
@@ -116,9 +116,8 @@ impl Ledger {
     /// # Cancel safety
     ///
     /// Dropping it means that the client left: the stream is recorded as `cancelled_before_output`, `client_gone`.
-    #[expect(clippy::needless_pass_by_value, reason = "the opening is told once; what happens next is the entry's")]
-    pub fn begin(&self, opening: Opening) -> impl Future<Output = Result<Entry, LedgerError>> + Send + use<> {
-        let begun = self.hand_over(&opening);
+    pub fn begin(&self, opening: &Opening) -> impl Future<Output = Result<Entry, LedgerError>> + Send + use<> {
+        let begun = self.hand_over(opening);
         let wait = self.wait;
         async move {
             let mut entry = match begun? {

@@ -17,7 +17,7 @@ async fn a_stream_is_seen_open_and_then_as_it_was_settled() {
     let folder = Folder::new();
     let ledger = folder.open();
     let id = new_id();
-    let entry = ledger.begin(opening(id)).await.expect("a place");
+    let entry = ledger.begin(&opening(id)).await.expect("a place");
     assert_eq!(entry.id(), id);
     assert_eq!(ledger.stream(id).await.expect("it reads"), Some(open_record(id)));
     entry.settle(ended_record(id, Status::Completed));
@@ -32,13 +32,13 @@ async fn everything_handed_over_is_in_the_file_after_closing_and_nothing_waits()
     let mut ids = Vec::new();
     for _ in 0..300 {
         let id = new_id();
-        ledger.begin(opening(id)).await.expect("a place").settle(ended_record(id, Status::Completed));
+        ledger.begin(&opening(id)).await.expect("a place").settle(ended_record(id, Status::Completed));
         ids.push(id);
     }
     let other = ledger.clone();
     ledger.close().await.expect("it closes");
     assert_eq!(other.pending(), 0);
-    assert!(matches!(other.begin(opening(new_id())).await, Err(LedgerError::Unavailable)));
+    assert!(matches!(other.begin(&opening(new_id())).await, Err(LedgerError::Unavailable)));
     assert!(matches!(other.stream(ids[0]).await, Err(LedgerError::Unavailable)));
     let reader = Reader::open(folder.ledger()).expect("it opens");
     for id in ids {
@@ -55,7 +55,7 @@ async fn rows_reach_the_database_soon_even_when_nothing_follows() {
     let reader = Reader::open(folder.ledger()).expect("it opens");
     for _ in 0..3 {
         let id = new_id();
-        ledger.begin(opening(id)).await.expect("a place").settle(ended_record(id, Status::Completed));
+        ledger.begin(&opening(id)).await.expect("a place").settle(ended_record(id, Status::Completed));
         eventually("the row", async || reader.get(id).expect("it reads").filter(|record| record.status.is_some())).await;
     }
     eventually("the last row", async || (ledger.pending() == 0).then_some(())).await;
@@ -65,7 +65,7 @@ async fn rows_reach_the_database_soon_even_when_nothing_follows() {
 async fn the_last_handle_to_go_ends_the_writer_and_frees_the_ledger() {
     let folder = Folder::new();
     let id = new_id();
-    let entry = folder.open().begin(opening(id)).await.expect("a place");
+    let entry = folder.open().begin(&opening(id)).await.expect("a place");
     assert!(matches!(Ledger::open(LedgerSettings::new(folder.ledger())), Err(LedgerError::InUse { .. })));
     entry.settle(ended_record(id, Status::Completed));
     let ledger = eventually("the ledger is free", async || Ledger::open(LedgerSettings::new(folder.ledger())).ok()).await.0;
@@ -77,7 +77,7 @@ async fn a_stream_that_is_dropped_unsettled_claims_neither_output_nor_its_absenc
     let folder = Folder::new();
     let ledger = folder.open();
     let id = new_id();
-    drop(ledger.begin(opening(id)).await.expect("a place"));
+    drop(ledger.begin(&opening(id)).await.expect("a place"));
     let record = end_of(&ledger, id).await;
     assert_eq!((record.status, record.code.as_deref()), (Some(Status::Interrupted), Some("internal")));
     assert_eq!((record.team.as_deref(), record.completed_ms.is_some()), (Some("search"), true));
@@ -101,7 +101,7 @@ async fn while_the_database_is_well_an_open_row_is_durable_at_once_and_nothing_i
         tokio::time::sleep(BATCH_SPACING * 2).await;
         let id = new_id();
         ledger.shortcut.vouch(Instant::now());
-        let begin = ledger.begin(opening(id));
+        let begin = ledger.begin(&opening(id));
         let files = Recent::paths(&folder.ledger()).map(|path| std::fs::read_to_string(path).expect("the file is there"));
         let is_noted = files.iter().any(|text| recent::left(text).any(|row| row.id == id.to_string()));
         // So does one while the writer is using the files.
@@ -121,7 +121,7 @@ async fn while_streams_keep_coming_the_writer_keeps_the_short_way_open() {
     let ledger = folder.open();
     let mut short = 0;
     eventually("the fiftieth row that took it", async || {
-        let entry = at_once(ledger.begin(opening(new_id())));
+        let entry = at_once(ledger.begin(&opening(new_id())));
         short += u32::from(entry.is_some());
         (short == 50).then_some(())
     })
@@ -139,7 +139,7 @@ async fn a_client_that_leaves_before_the_open_row_is_written_is_recorded_as_gone
             ledger.shortcut.vouch(Instant::now());
         }
         let id = new_id();
-        drop(ledger.begin(opening(id)));
+        drop(ledger.begin(&opening(id)));
         ids.push(id);
     }
     for id in ids {
@@ -154,12 +154,12 @@ async fn a_ledger_without_a_free_place_refuses_at_once_and_an_end_frees_one() {
     let folder = Folder::new();
     let (ledger, _) = Ledger::open(LedgerSettings { capacity: 1, ..LedgerSettings::new(folder.ledger()) }).expect("it opens");
     let ids = [new_id(), new_id()];
-    let first = ledger.begin(opening(ids[0])).await.expect("a place");
-    let second = ledger.begin(opening(ids[1])).await.expect("a place for one whose last row waits");
-    assert!(matches!(ledger.begin(opening(new_id())).await, Err(LedgerError::Full)));
+    let first = ledger.begin(&opening(ids[0])).await.expect("a place");
+    let second = ledger.begin(&opening(ids[1])).await.expect("a place for one whose last row waits");
+    assert!(matches!(ledger.begin(&opening(new_id())).await, Err(LedgerError::Full)));
     first.settle(ended_record(ids[0], Status::Completed));
     second.settle(ended_record(ids[1], Status::Completed));
-    eventually("a place is free", async || ledger.begin(opening(new_id())).await.ok()).await;
+    eventually("a place is free", async || ledger.begin(&opening(new_id())).await.ok()).await;
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn what_survives_a_power_cut_is_written_without_a_detour() {
     let reader = Reader::open(folder.ledger()).expect("it opens");
     for _ in 0..30 {
         let id = new_id();
-        let _entry = ledger.begin(opening(id)).await.expect("a place");
+        let _entry = ledger.begin(&opening(id)).await.expect("a place");
         assert_eq!(reader.get(id).expect("it reads"), Some(open_record(id)), "it is in the database before begin returns");
     }
 }

@@ -17,7 +17,7 @@ async fn child_that_opens_two_hundred_streams() {
     let mut running = Vec::new();
     for number in 0..200 {
         let id = new_id();
-        let entry = ledger.begin(opening(id)).await.expect("a place");
+        let entry = ledger.begin(&opening(id)).await.expect("a place");
         if number % 4 == 0 {
             entry.settle(ended_record(id, Status::Completed));
             // Reading it back is the proof that the writer has it.
@@ -70,7 +70,7 @@ async fn child_that_never_rests() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 let id = new_id();
                 // The writer may be slow on a busy machine; what counts is what was promised.
-                let Ok(entry) = ledger.begin(opening(id)).await else { continue };
+                let Ok(entry) = ledger.begin(&opening(id)).await else { continue };
                 println!("open {id}");
                 match number % 16 {
                     3 => {
