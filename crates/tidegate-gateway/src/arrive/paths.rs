@@ -16,7 +16,7 @@ use crate::admit::auth;
 use crate::deliver::answer::{AnswerBody, Response};
 use crate::deliver::refuse;
 use crate::drain::Stage;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Role};
 use crate::route::standing::Snapshot;
 use crate::serve;
 use crate::session::{self, handshake, tickets};
@@ -32,6 +32,9 @@ const TOO_MANY_TICKETS: &str = "too many tickets wait to be used; ask for one wh
 pub async fn answer(gateway: Arc<Gateway>, meter: Arc<Meter>, request: Request<Incoming>) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let response = match request.uri().path() {
+        other if gateway.role == Role::Worker && ![path::HEALTHZ, path::READYZ, path::METRICS].contains(&other) => {
+            refuse::early(Failure::NotFound, Some("this is a worker: clients connect to a gateway"), None)
+        }
         path::CHAT_COMPLETIONS if request.method() == Method::POST => return serve::serve_chat(gateway, meter, request).await,
         path::CHAT_COMPLETIONS => wrong_method("POST"),
         path::HEALTHZ if is_read => json(StatusCode::OK, r#"{"status":"ok"}"#),

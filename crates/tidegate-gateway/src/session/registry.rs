@@ -79,6 +79,11 @@ impl Sessions {
         Seat { id, transfers: receiver, sessions: Arc::clone(self) }
     }
 
+    /// Whether it is one of this process.
+    pub(super) fn knows(&self, id: SessionId) -> bool {
+        self.live().contains_key(&id)
+    }
+
     /// Hands a connection over to its session.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use tidegate_config::OnDisconnect;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::TaskId;
 use tidegate_core::record::Delivered;
-use tidegate_core::session::{Ask, Counted, Session, Task, TaskEnd, ToolCalls};
+use tidegate_core::session::{Ask, Counted, Input, Session, Task, TaskEnd, ToolCalls};
 use tidegate_wire::openai_chat::{self, Assembler, ChatRequest};
 use tidegate_wire::sse::Scanner;
 
@@ -45,6 +45,21 @@ pub(super) enum Happening {
     ToolCalls(Arc<str>),
     /// It is over. Nothing follows.
     Ended(TaskEnd),
+}
+
+impl Happening {
+    /// What it means for the session of `task`.
+    pub(super) fn into_input(self, task: TaskId) -> Input {
+        match self {
+            Self::Token(data) => Input::Token { task, data },
+            Self::Notice(message) => Input::Notice { task, message, tool_calls: None },
+            Self::ToolCalls(calls) => {
+                let message = Arc::from("the model calls tools: the next prompt is their result");
+                Input::Notice { task, message, tool_calls: Some(calls) }
+            }
+            Self::Ended(end) => Input::Ended { task, end },
+        }
+    }
 }
 
 /// What the client was given of an answer: what was said to it, and how much of that its socket took.
@@ -99,17 +114,17 @@ struct Answering {
     _slot: Slot,
 }
 
-/// A prompt whose answer has ended and whose client has not taken all of it yet.
+/// A prompt whose answer has ended and whose client has not taken all of it yet. Dropped, it never will: the record says so.
 pub(super) struct Farewell {
     live: Box<Live>,
-    account: Account,
+    said: Delivered,
 }
 
 impl Run {
     /// Begins to run `task` for `caller` as soon as there is a place in the pool, with the conversation that it goes on with.
     pub(super) fn here(gateway: &Arc<Gateway>, caller: &Caller, session: &Session, task: Task) -> Self {
         let id = task.id;
-        let work = work::of(Arc::clone(gateway), caller.clone(), session, &task);
+        let work = work::of(Arc::clone(gateway), caller.clone(), session, id, &task.prompt);
         let (pooled, place) = (Arc::clone(gateway), task.place);
         let slot = async move {
             let slot = pooled.sessions.pool.slot().await;
@@ -142,10 +157,14 @@ impl Run {
         }
     }
 
-    /// What happens next. While `client_takes` is false, the provider is not read.
+    /// What happens next, to be said at once: the account has it. While `client_takes` is false, the provider is not read.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, client_takes: bool) -> Poll<Happening> {
         loop {
             if let Some(happening) = self.happenings.pop_front() {
+                if let Happening::Token(text) = &happening {
+                    self.account.said.output_events += 1;
+                    self.account.said.bytes += text.len() as u64;
+                }
                 return Poll::Ready(happening);
             }
             match &mut self.stage {
@@ -194,8 +213,9 @@ impl Run {
 
     /// What is left once it has ended: the record, which says what the client took.
     pub(super) fn into_farewell(self) -> Option<Farewell> {
-        let RunStage::Over(Some(live)) = self.stage else { return None };
-        Some(Farewell { live, account: self.account })
+        let RunStage::Over(Some(mut live)) = self.stage else { return None };
+        live.delivered = self.account.taken;
+        Some(Farewell { live, said: self.account.said })
     }
 
     fn on_disconnect(&self) -> OnDisconnect {
@@ -294,12 +314,7 @@ impl Answering {
 impl Farewell {
     /// The client took all that was said.
     pub(super) fn taken(self) {
-        self.live.settle(self.account.said, Receipt::Taken);
-    }
-
-    /// It never will.
-    pub(super) fn lost(self) {
-        self.live.settle(self.account.taken, Receipt::Lost);
+        self.live.settle(self.said, Receipt::Taken);
     }
 }
 

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{Sink, SinkExt, Stream};
+use tidegate_wire::session::Close;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -131,8 +132,8 @@ impl Socket {
     /// # Cancel safety
     ///
     /// Dropping it leaves the connection without its last words.
-    pub(super) async fn close(&mut self, close: Option<(u16, &'static str)>) -> bool {
-        let frame = close.map(|(code, reason)| CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) });
+    pub(super) async fn close(&mut self, close: Option<Close>) -> bool {
+        let frame = close.map(|Close { code, reason }| CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) });
         match frame {
             Some(frame) => self.stream.send(Message::Close(Some(frame))).await.is_ok(),
             None => self.stream.flush().await.is_ok(),

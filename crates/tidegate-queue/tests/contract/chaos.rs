@@ -108,11 +108,11 @@ async fn read_task(owner: &mut Owner, task: TaskId) -> &'static str {
                         assert!(pieces.is_empty(), "given up means that there was none");
                         "given up"
                     }
-                    End::Cancelled => panic!("nobody cancelled it"),
+                    End::Cancelled => unreachable!("nobody cancelled it"),
                 };
             }
             Err(QueueError::Unavailable(_)) => {}
-            Err(other) => panic!("{other}"),
+            Err(other) => unreachable!("{other}"),
         }
     }
 }

@@ -23,13 +23,13 @@ impl Server for Redis {
     fn start() -> Self {
         let folder = TempDir::new().expect("a folder");
         // Another process may take the port in between; then this one says so and ends, and another is tried.
-        for _ in 0..20 {
+        let started = (0..20).find_map(|_| {
             let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr()).expect("a free port").port();
-            if let Some(child) = spawn(port, &folder) {
-                return Self { child, port, folder };
-            }
-        }
-        panic!("redis-server does not start: {}", log(&folder));
+            Some((spawn(port, &folder)?, port))
+        });
+        assert!(started.is_some(), "redis-server does not start: {}", log(&folder));
+        let (child, port) = started.expect("it is");
+        Self { child, port, folder }
     }
 
     fn queue(&self, settings: Settings) -> Queue {
@@ -41,7 +41,9 @@ impl Server for Redis {
     }
 
     fn start_again(&mut self) {
-        self.child = spawn(self.port, &self.folder).unwrap_or_else(|| panic!("redis-server does not start: {}", log(&self.folder)));
+        let child = spawn(self.port, &self.folder);
+        assert!(child.is_some(), "redis-server does not start: {}", log(&self.folder));
+        self.child = child.expect("it is");
     }
 
     fn freeze(&self) {
@@ -76,7 +78,7 @@ impl Drop for Redis {
 fn spawn(port: u16, folder: &TempDir) -> Option<Child> {
     let log = File::options().create(true).append(true).open(folder.path().join("log")).expect("a log");
     let mut child = Command::new("redis-server")
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""])
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--appendonly", "yes", "--appendfsync", "always", "--save", ""])
         .arg("--dir")
         .arg(folder.path())
         .stdin(Stdio::null())
@@ -149,7 +151,7 @@ async fn a_session_that_expires_leaves_no_key_behind_whatever_it_was_doing() {
         // The task that nobody ever began is dropped by the worker who asks for it.
         let none = worker.lease();
         tokio::select! {
-            lease = none => panic!("nothing is left to do, but {lease:?}"),
+            lease = none => assert!(lease.is_err(), "nothing is left to do, but {lease:?}"),
             () = async { while server.count("XLEN tidegate:{queue}:tasks") > 0 { tokio::time::sleep(Duration::from_millis(20)).await; } } => {}
         }
     })
