@@ -69,14 +69,6 @@ pub(super) struct Account {
     pub(super) taken: Delivered,
 }
 
-impl Account {
-    /// A piece of the answer was said.
-    pub(super) fn say(&mut self, text: &str) {
-        self.said.output_events += 1;
-        self.said.bytes += text.len() as u64;
-    }
-}
-
 /// A prompt that runs. Dropped, the provider's request is cancelled and the record settled.
 pub(super) struct Run {
     pub(super) task: TaskId,
@@ -122,10 +114,10 @@ struct Answering {
     _slot: Slot,
 }
 
-/// A prompt whose answer has ended and whose client has not taken all of it yet.
+/// A prompt whose answer has ended and whose client has not taken all of it yet. Dropped, it never will: the record says so.
 pub(super) struct Farewell {
     live: Box<Live>,
-    account: Account,
+    said: Delivered,
 }
 
 impl Run {
@@ -165,10 +157,14 @@ impl Run {
         }
     }
 
-    /// What happens next. While `client_takes` is false, the provider is not read.
+    /// What happens next, to be said at once: the account has it. While `client_takes` is false, the provider is not read.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, client_takes: bool) -> Poll<Happening> {
         loop {
             if let Some(happening) = self.happenings.pop_front() {
+                if let Happening::Token(text) = &happening {
+                    self.account.said.output_events += 1;
+                    self.account.said.bytes += text.len() as u64;
+                }
                 return Poll::Ready(happening);
             }
             match &mut self.stage {
@@ -218,8 +214,9 @@ impl Run {
 
     /// What is left once it has ended: the record, which says what the client took.
     pub(super) fn into_farewell(self) -> Option<Farewell> {
-        let RunStage::Over(Some(live)) = self.stage else { return None };
-        Some(Farewell { live, account: self.account })
+        let RunStage::Over(Some(mut live)) = self.stage else { return None };
+        live.delivered = self.account.taken;
+        Some(Farewell { live, said: self.account.said })
     }
 
     fn on_disconnect(&self) -> OnDisconnect {
@@ -318,12 +315,7 @@ impl Answering {
 impl Farewell {
     /// The client took all that was said.
     pub(super) fn taken(self) {
-        self.live.settle(self.account.said, Receipt::Taken);
-    }
-
-    /// It never will.
-    pub(super) fn lost(self) {
-        self.live.settle(self.account.taken, Receipt::Lost);
+        self.live.settle(self.said, Receipt::Taken);
     }
 }
 
