@@ -19,8 +19,8 @@ pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(1);
 /// dozen of them it takes a quarter of the writes, and leaves less room unused.
 const PAGE: i32 = 16 * 1024;
 
-/// The log may grow to 64 MiB before the writer itself copies it back; normally the keeper has done so long before.
-const LOG_PAGES: i32 = 4_096;
+/// Bytes to which the log may grow before the writer itself copies it back; normally the keeper has done so long before.
+const LOG_BYTES: i32 = 64 * 1024 * 1024;
 
 /// A transaction's pages should fit, or they are written twice. Taken only as far as it is used.
 const CACHE_KIB: i32 = 16 * 1024;
@@ -67,7 +67,9 @@ fn prepare(conn: &Connection, durability: Durability) -> rusqlite::Result<()> {
     };
     conn.pragma_update(None, "synchronous", synchronous)?;
     conn.pragma_update(None, "cache_size", -CACHE_KIB)?;
-    conn.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)
+    // A ledger of an earlier version keeps the pages that it was made with.
+    let page: i32 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    conn.pragma_update(None, "wal_autocheckpoint", LOG_BYTES / page)
 }
 
 /// Runs the scripts that have not run. Returns the version found where it is newer than all of them, and the newest known otherwise.
