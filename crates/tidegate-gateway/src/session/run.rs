@@ -190,13 +190,16 @@ impl Run {
 
     /// Ends it for this reason: the client wants no more of it, or the gateway has no more time.
     pub(super) fn cancel(&mut self, why: Failure) {
-        match self.stage {
+        match &self.stage {
+            // Too late: the answer is whole, or it has failed.
+            RunStage::Answering(answering) if answering.has_ended() => return,
+            RunStage::Counting { .. } | RunStage::Over(_) => return,
             // The pump ends it typed, at its next step.
             RunStage::Answering(_) if why == Failure::GatewayDraining => return self.meter.end_now(),
-            // Too late: the answer is whole, or it has failed.
-            RunStage::Counting { .. } | RunStage::Over(_) => return,
             RunStage::Preparing(_) | RunStage::Answering(_) => {}
         }
+        // What was not said yet is not wanted any more.
+        self.happenings.clear();
         let live = self.stop(why, OnDisconnect::Cancel);
         let (partial, stream) = (self.is_partial(), live.as_ref().map(|live| live.identity.id));
         let retry_after = refuse::wait_for(why, None);
@@ -301,6 +304,11 @@ impl Run {
 }
 
 impl Answering {
+    /// Whether the stream is at its end, though not all of it is told yet.
+    fn has_ended(&self) -> bool {
+        self.prepared.pump.live().exchange.ending().is_some()
+    }
+
     /// Takes what the pump gave: whole events, as a client of the HTTP endpoint would read them.
     fn read(&mut self, bytes: bytes::Bytes, happenings: &mut VecDeque<Happening>) {
         self.scanner.push(bytes);

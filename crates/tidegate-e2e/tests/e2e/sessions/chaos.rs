@@ -124,6 +124,8 @@ async fn live(addr: SocketAddr, dice: &mut StdRng, until: Instant) -> Result<Log
             }
         }
     }
+    // Behind the answer to this, every prompt has its ACK, and nothing is repeated any more.
+    client.ping().await?;
     client.see("an end of each task", |log| unfinished(log).next().is_none().then_some(())).await?;
     let log = client.close().await?;
     ensure!(log.messages().iter().any(|message| matches!(message, Message::Ack { .. })), "it never asked anything");
