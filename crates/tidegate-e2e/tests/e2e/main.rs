@@ -29,6 +29,7 @@ mod degrade;
 mod restart;
 
 mod ws_conformance;
+mod ws_handshake;
 
 mod disconnect;
 mod drain;

@@ -12,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tidegate_core::breaker::State;
 use tidegate_core::failure::Failure;
 use tidegate_core::record::{Status, StreamRecord};
+use tidegate_queue::Depth;
 
 use crate::route::standing::Snapshot;
 
@@ -45,6 +46,9 @@ pub struct Metrics {
     tasks_running: Gauge,
     pool_size: Gauge,
     pool_waiting: Gauge,
+    queue_waiting: Gauge,
+    queue_running: Gauge,
+    queue_up: Gauge,
     activities: Gauge,
 }
 
@@ -65,6 +69,8 @@ pub struct Present {
     pub pool_size: usize,
     /// Prompts whose turn it is, and that wait for one of those places.
     pub pool_waiting: usize,
+    /// Prompts whose turn it is and prompts that run: in this process, or in the queue that all share. `None` where that does not answer.
+    pub queue: Option<Depth>,
     /// What a shutdown would wait for: connections, sessions and what goes on without a client.
     pub activities: usize,
 }
@@ -122,6 +128,9 @@ impl Default for Metrics {
             tasks_running: Gauge::default(),
             pool_size: Gauge::default(),
             pool_waiting: Gauge::default(),
+            queue_waiting: Gauge::default(),
+            queue_running: Gauge::default(),
+            queue_up: Gauge::default(),
             activities: Gauge::default(),
         };
         metrics.register();
@@ -159,7 +168,18 @@ impl Metrics {
         registry.register("tidegate_tasks_waiting", "Prompts that wait for their turn in their session", self.tasks_waiting.clone());
         registry.register("tidegate_tasks_running", "Prompts that run", self.tasks_running.clone());
         registry.register("tidegate_pool_size", "Prompts that may run at once", self.pool_size.clone());
-        registry.register("tidegate_pool_waiting", "Prompts whose turn it is and that wait for a place in the pool", self.pool_waiting.clone());
+        registry.register(
+            "tidegate_pool_waiting",
+            "Prompts whose turn it is and that wait for a place in the pool",
+            self.pool_waiting.clone(),
+        );
+        registry.register(
+            "tidegate_queue_waiting",
+            "Prompts whose turn it is and that wait to be run, over all gateways that share a queue",
+            self.queue_waiting.clone(),
+        );
+        registry.register("tidegate_queue_running", "Prompts that run, over all gateways that share a queue", self.queue_running.clone());
+        registry.register("tidegate_queue_up", "1 while prompts can be queued", self.queue_up.clone());
         registry.register("gen_ai_client_token_usage", "Tokens that providers reported, by type", self.tokens.clone());
         registry.register_with_unit(
             "tidegate_time_to_first_event",
@@ -255,6 +275,11 @@ impl Metrics {
             self.breakers.get_or_create(&labels).set(state);
             self.outstanding.get_or_create(&labels).set(target.outstanding.into());
         }
+        if let Some(Depth { waiting, running }) = present.queue {
+            self.queue_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+            self.queue_running.set(i64::try_from(running).unwrap_or(i64::MAX));
+        }
+        self.queue_up.set(i64::from(present.queue.is_some()));
         for (gauge, count) in [
             (&self.open, present.open_streams),
             (&self.ledger_pending, present.ledger_pending),

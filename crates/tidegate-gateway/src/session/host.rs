@@ -61,6 +61,8 @@ struct Host {
     permit: Permit,
     link: Link,
     farewells: Vec<Farewell>,
+    /// Why it has no connection.
+    loss: Failure,
     /// How it ended.
     end: Option<End>,
     inputs: VecDeque<Input>,
@@ -88,7 +90,8 @@ impl Host {
         let runner = runner(&gateway, &caller, &session, client, &settings);
         let link = Link { socket: Some(socket), client, runner, alarm: Alarm::default() };
         let (farewells, inputs, actions) = (Vec::new(), VecDeque::new(), Vec::new());
-        Self { gateway, caller, settings, session, seat, permit, link, farewells, end: None, inputs, actions }
+        let loss = Failure::ClientGone;
+        Self { gateway, caller, settings, session, seat, permit, link, farewells, loss, end: None, inputs, actions }
     }
 
     async fn serve(&mut self, mut stage: watch::Receiver<Stage>) {
@@ -135,11 +138,14 @@ impl Host {
                 self.decide(Input::Closed).await;
                 self.end = Some(End::Broken(code));
             }
-            Incoming::Lost => {
-                self.link.socket = None;
-                self.decide(Input::SocketLost).await;
-            }
+            Incoming::Lost => self.lost(Failure::ClientGone).await,
+            Incoming::TooSlow => self.lost(Failure::SlowClient).await,
         }
+    }
+
+    async fn lost(&mut self, why: Failure) {
+        (self.link.socket, self.loss) = (None, why);
+        self.decide(Input::SocketLost).await;
     }
 
     fn message(&mut self, payload: &Bytes) -> Input {
@@ -273,7 +279,7 @@ impl Host {
             // The session itself is over: nobody is told, and the provider may be read on.
             Runner::Here(run) if why == Failure::ClientGone => {
                 if let Some(run) = run.take_if(|run| run.task == task) {
-                    run.abandon();
+                    run.abandon(self.loss);
                 }
             }
             Runner::Here(Some(run)) if run.task == task => run.cancel(why),
@@ -349,10 +355,10 @@ impl Host {
 
     /// Frees everything at once; then the client is told, if it is still there. Who came for the session in its last moment gets a new one.
     async fn leave(self) -> Option<Self> {
-        let Self { link, farewells, end, session, mut seat, permit, gateway, caller, settings, .. } = self;
+        let Self { link, farewells, loss, end, session, mut seat, permit, gateway, caller, settings, .. } = self;
         let Link { mut socket, runner, .. } = link;
         match runner {
-            Runner::Here(Some(run)) => run.abandon(),
+            Runner::Here(Some(run)) => run.abandon(loss),
             Runner::Elsewhere(elsewhere) if !matches!(end, Some(End::Moves(_))) => gateway.tasks.spawn(elsewhere.end()),
             Runner::Here(None) | Runner::Elsewhere(_) => {}
         }

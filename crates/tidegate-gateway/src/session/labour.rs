@@ -78,7 +78,7 @@ async fn run(gateway: Arc<Gateway>, mut lease: Lease, slot: Slot) {
             Next::Told(told) => {
                 let (pieces, end) = parted(told, &mut run);
                 if emit(&mut lease, pieces).await.is_err() {
-                    return run.abandon();
+                    return run.abandon(Failure::ClientGone);
                 }
                 run.account.taken = run.account.said;
                 if let Some(end) = end {
@@ -90,9 +90,9 @@ async fn run(gateway: Arc<Gateway>, mut lease: Lease, slot: Slot) {
                 is_stopped = true;
                 run.cancel(serde_json::from_slice(&why).unwrap_or(Failure::Cancelled));
             }
-            Next::Stop(Stop::Lost) => return run.abandon(),
+            Next::Stop(Stop::Lost) => return run.abandon(Failure::ClientGone),
             // Another worker can run it as if nothing had been: its client saw nothing yet.
-            Next::Ending if run.account.said.output_events == 0 => return run.abandon(),
+            Next::Ending if run.account.said.output_events == 0 => return run.abandon(Failure::ClientGone),
             Next::Ending => {
                 is_ending = true;
                 run.cancel(Failure::GatewayDraining);

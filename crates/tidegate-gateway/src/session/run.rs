@@ -207,11 +207,12 @@ impl Run {
         self.over(live, TaskEnd::Failed { failure: why, message: None, partial, retry_after, stream });
     }
 
-    /// The client is gone, for good.
-    pub(super) fn abandon(mut self) {
-        if let Some(mut live) = self.stop(Failure::ClientGone, self.on_disconnect()) {
+    /// The client is gone, for good, or was given up.
+    pub(super) fn abandon(mut self, why: Failure) {
+        let receipt = if why == Failure::SlowClient { Receipt::GivenUp } else { Receipt::Lost };
+        if let Some(mut live) = self.stop(why, self.on_disconnect()) {
             live.delivered = self.account.taken;
-            later::settle(live, Receipt::Lost, &self.gateway.tasks);
+            later::settle(live, receipt, &self.gateway.tasks);
         }
     }
 
