@@ -48,6 +48,10 @@ mod slow;
 
 mod drain;
 
+mod chaos;
+mod leak;
+mod load;
+
 /// A gateway whose prompts wait in `backend`, and whose provider plays `scenario`.
 fn world(backend: Backend, scenario: &str) -> WorldBuilder {
     World::of(scenario).backend(backend)
