@@ -13,10 +13,10 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 use tidegate_e2e::session::Log;
-use tidegate_e2e::{Backend, Hello, Message, Prompt, SessionClient, World, eventually};
+use tidegate_e2e::{Backend, Hello, Message, Prompt, SessionClient, World, eventually, number_from};
 
 /// Another one by `CHAOS_SEED`.
-const SEED: u64 = 20_261_121;
+const SEED: usize = 20_261_121;
 /// How many tasks there are; others by `CHAOS_TASKS`.
 const TASKS: usize = 400;
 /// How many of them are in one session.
@@ -166,19 +166,15 @@ fn set(gateways: &Gateways, addr: Option<SocketAddr>) {
     gateways.lock().unwrap_or_else(PoisonError::into_inner)[1] = addr;
 }
 
-fn number(name: &str) -> Option<usize> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_killed_every_task_is_settled_once_in_its_clients_eyes_and_the_ledgers_agree() -> Result<()> {
-    let (seed, tasks) = (number("CHAOS_SEED").map_or(Ok(SEED), u64::try_from)?, number("CHAOS_TASKS").unwrap_or(TASKS));
+    let (seed, tasks) = (number_from("CHAOS_SEED", SEED), number_from("CHAOS_TASKS", TASKS));
     println!("CHAOS_SEED={seed} CHAOS_TASKS={tasks}");
     let scenario: Vec<String> = SCRIPTS.iter().enumerate().map(|(n, script)| format!("m{n}: {script}")).collect();
     let world = World::of(&scenario.join("; ")).backend(Backend::Redis).gateways(2).workers(WORKERS);
     let mut world = world.more("[queue]\nlease = \"1s\"\nmin_workers = 32\n").start().await?;
     let gateways: Gateways = Arc::new(Mutex::new([Some(world.gateway.addr()), Some(world.others[0].process.addr())]));
-    let mut dice = StdRng::seed_from_u64(seed);
+    let mut dice = StdRng::seed_from_u64(seed.try_into()?);
 
     let (began, is_over) = (Instant::now(), Cell::new(false));
     let seeds: Vec<u64> = (0..tasks.div_ceil(IN_A_SESSION)).map(|_| dice.random()).collect();

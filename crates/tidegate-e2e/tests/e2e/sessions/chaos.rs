@@ -15,7 +15,8 @@ use tokio::task::JoinSet;
 
 use super::world;
 
-on_every_backend!(whatever_clients_and_providers_do_every_task_ends_once_and_as_its_record_says);
+// The record of a client that left says what it took; a worker's record says what its log took.
+on_memory!(whatever_clients_and_providers_do_every_task_ends_once_and_as_its_record_says);
 
 /// The run is repeatable but for the scheduler; another seed by `CHAOS_SEED`.
 const SEED: u64 = 20_261_121;
