@@ -172,7 +172,7 @@ impl World {
     ///
     /// They cannot be listed.
     pub async fn records(&self) -> Result<Vec<Value>> {
-        let listed = self.command(&["streams", "list", "--json"]).await?;
+        let listed = self.command(&["streams", "list", "--json", "--limit", "100000"]).await?;
         listed.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
 

@@ -34,6 +34,7 @@ mod slow;
 
 mod drain;
 
+mod chaos;
 mod leak;
 mod load;
 

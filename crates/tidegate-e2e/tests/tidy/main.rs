@@ -16,7 +16,7 @@ const TOO_LONG: usize = 800;
 /// Packages in the lock file, tests and benchmark included.
 const LOCKED_PACKAGES: usize = 400;
 /// Lines of code (neither blank nor comment) of `serve.rs` and the seven stages, recovery included, which a newcomer should read in an afternoon.
-const PATH_OF_A_STREAM: usize = 5_200;
+const PATH_OF_A_STREAM: usize = 5_300;
 /// Files in the stages' folders that no request runs through whose client waits for its answer, with the reason.
 const BESIDE_THE_PATH: &[(&str, &str)] =
     &[("deliver/background.rs", "an answer without a client: a second way out, as sessions are a second way in")];

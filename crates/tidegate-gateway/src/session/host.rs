@@ -165,10 +165,8 @@ impl Host {
     async fn happened(&mut self, happening: Happening) {
         let Some(run) = self.link.run() else { return };
         let task = run.task;
-        match &happening {
-            Happening::Token(data) => run.account.say(data),
-            Happening::Ended(_) => self.farewells.extend(self.link.take_run().and_then(Run::into_farewell)),
-            Happening::Notice(_) | Happening::ToolCalls(_) => {}
+        if let Happening::Ended(_) = happening {
+            self.farewells.extend(self.link.take_run().and_then(Run::into_farewell));
         }
         self.decide(happening.into_input(task)).await;
     }
@@ -218,9 +216,7 @@ impl Host {
 
     /// The client took everything that was said.
     fn flushed(&mut self) {
-        for farewell in self.farewells.drain(..) {
-            farewell.taken();
-        }
+        self.farewells.drain(..).for_each(Farewell::taken);
         if let Some(run) = self.link.run() {
             run.account.taken = run.account.said;
         }
@@ -340,9 +336,7 @@ impl Host {
 
     /// The connection goes on with a new session, because the old one cannot tell its client all that it missed.
     fn begin_anew(&mut self) {
-        for farewell in self.farewells.drain(..) {
-            farewell.lost();
-        }
+        self.farewells.clear();
         self.seat = self.gateway.sessions.enter(self.gateway.new_session_id(), &self.caller);
         let (places, now) = (self.gateway.sessions.places.clone(), self.gateway.clock.now());
         self.session = Session::new(self.seat.id, self.link.client, Arc::clone(&self.settings), places, now);
@@ -372,12 +366,9 @@ impl Host {
             Some(End::Moves(close)) => Some(close),
             Some(End::HandedOver) | None => None,
         };
-        let is_taken = match &mut socket {
-            Some(socket) => goodbye(socket, close).await,
-            None => false,
-        };
-        for farewell in farewells {
-            if is_taken { farewell.taken() } else { farewell.lost() }
+        match &mut socket {
+            Some(socket) => goodbye(socket, close, farewells).await,
+            None => drop(farewells),
         }
         let Transfer { socket, client, last_seq: _ } = *late?;
         let seat = gateway.sessions.enter(gateway.new_session_id(), &caller);
@@ -398,19 +389,19 @@ fn runner(gateway: &Gateway, caller: &Caller, session: &Session, client: Client,
     }
 }
 
-/// Says goodbye, and waits for the client's. Tells whether its socket took all that was said, whenever the client hangs up.
-async fn goodbye(socket: &mut Socket, close: Option<Close>) -> bool {
-    let mut is_taken = false;
+/// Says goodbye, settles what the socket took until then, and waits until the client hangs up.
+async fn goodbye(socket: &mut Socket, close: Option<Close>, farewells: Vec<Farewell>) {
     let parting = async {
-        is_taken = socket.close(close).await;
+        if socket.close(close).await {
+            farewells.into_iter().for_each(Farewell::taken);
+        }
         socket.hang_up().await
     };
-    // A client that does not hang up in time, or is no more, is left all the same.
+    // A client that takes longer, or is no more, is left all the same.
     let _left = tokio::time::timeout(GOODBYE, parting).await;
-    is_taken
 }
 
 /// The same, of a connection that has no session any more.
 async fn goodbye_alone(mut socket: Socket, close: Close) {
-    goodbye(&mut socket, Some(close)).await;
+    goodbye(&mut socket, Some(close), Vec::new()).await;
 }

@@ -69,14 +69,6 @@ pub(super) struct Account {
     pub(super) taken: Delivered,
 }
 
-impl Account {
-    /// A piece of the answer was said.
-    pub(super) fn say(&mut self, text: &str) {
-        self.said.output_events += 1;
-        self.said.bytes += text.len() as u64;
-    }
-}
-
 /// A prompt that runs. Dropped, the provider's request is cancelled and the record settled.
 pub(super) struct Run {
     pub(super) task: TaskId,
@@ -123,10 +115,10 @@ struct Answering {
     _slot: Slot,
 }
 
-/// A prompt whose answer has ended and whose client has not taken all of it yet.
+/// A prompt whose answer has ended and whose client has not taken all of it yet. Dropped, it never will: the record says so.
 pub(super) struct Farewell {
     live: Box<Live>,
-    account: Account,
+    said: Delivered,
 }
 
 impl Run {
@@ -159,10 +151,14 @@ impl Run {
         }
     }
 
-    /// What happens next. While `client_takes` is false, the provider is not read.
+    /// What happens next, to be said at once: the account has it. While `client_takes` is false, the provider is not read.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, client_takes: bool) -> Poll<Happening> {
         loop {
             if let Some(happening) = self.happenings.pop_front() {
+                if let Happening::Token(text) = &happening {
+                    self.account.said.output_events += 1;
+                    self.account.said.bytes += text.len() as u64;
+                }
                 return Poll::Ready(happening);
             }
             match &mut self.stage {
@@ -197,12 +193,16 @@ impl Run {
                 *cancelled = Some(why);
                 return;
             }
+            // Too late: the answer is whole, or it has failed.
+            RunStage::Answering(answering) if answering.has_ended() => return,
+            RunStage::Counting { .. } | RunStage::Over(_) => return,
             // The pump ends it typed, at its next step.
             RunStage::Answering(_) if why == Failure::GatewayDraining => return self.meter.end_now(),
-            // Too late: the answer is whole, or it has failed.
-            RunStage::Counting { .. } | RunStage::Over(_) => return,
             RunStage::Waiting(_) | RunStage::Answering(_) => {}
         }
+        }
+        // What was not said yet is not wanted any more.
+        self.happenings.clear();
         let live = self.stop(why, OnDisconnect::Cancel);
         let (partial, stream) = (self.is_partial(), live.as_ref().map(|live| live.identity.id));
         let retry_after = refuse::wait_for(why, None);
@@ -220,8 +220,9 @@ impl Run {
 
     /// What is left once it has ended: the record, which says what the client took.
     pub(super) fn into_farewell(self) -> Option<Farewell> {
-        let RunStage::Over(Some(live)) = self.stage else { return None };
-        Some(Farewell { live, account: self.account })
+        let RunStage::Over(Some(mut live)) = self.stage else { return None };
+        live.delivered = self.account.taken;
+        Some(Farewell { live, said: self.account.said })
     }
 
     fn on_disconnect(&self) -> OnDisconnect {
@@ -320,6 +321,11 @@ impl Run {
 }
 
 impl Answering {
+    /// Whether the stream is at its end, though not all of it is told yet.
+    fn has_ended(&self) -> bool {
+        self.prepared.pump.live().exchange.ending().is_some()
+    }
+
     /// Takes what the pump gave: whole events, as a client of the HTTP endpoint would read them.
     fn read(&mut self, bytes: bytes::Bytes, happenings: &mut VecDeque<Happening>) {
         self.scanner.push(bytes);
@@ -334,12 +340,7 @@ impl Answering {
 impl Farewell {
     /// The client took all that was said.
     pub(super) fn taken(self) {
-        self.live.settle(self.account.said, Receipt::Taken);
-    }
-
-    /// It never will.
-    pub(super) fn lost(self) {
-        self.live.settle(self.account.taken, Receipt::Lost);
+        self.live.settle(self.said, Receipt::Taken);
     }
 }
 

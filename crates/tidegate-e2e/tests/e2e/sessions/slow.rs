@@ -10,7 +10,7 @@ use super::world;
 
 on_every_backend!(
     a_slow_reader_slows_its_provider_and_gets_everything,
-    a_client_that_reads_nothing_and_lives_does_not_keep_its_provider_for_ever,
+    a_client_that_reads_nothing_is_given_up_however_lively_it_is,
     questions_without_end_from_one_who_reads_no_answer_fill_no_memory,
 );
 
@@ -43,7 +43,7 @@ async fn a_slow_reader_slows_its_provider_and_gets_everything(backend: Backend) 
     client.log().agree(&task, &world.record_of_task(&task).await?)
 }
 
-async fn a_client_that_reads_nothing_and_lives_does_not_keep_its_provider_for_ever(backend: Backend) -> Result<()> {
+async fn a_client_that_reads_nothing_is_given_up_however_lively_it_is(backend: Backend) -> Result<()> {
     let scenario = format!("m: burst repeat 200000 ('{}') end", "x".repeat(1000));
     let world = world(backend, &scenario).server("slow_client = \"1s\"").start().await?;
     let mut client = SessionClient::open(world.gateway.addr(), &Hello::plain().reluctant()).await?;
