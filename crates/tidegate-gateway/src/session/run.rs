@@ -200,7 +200,6 @@ impl Run {
             RunStage::Answering(_) if why == Failure::GatewayDraining => return self.meter.end_now(),
             RunStage::Waiting(_) | RunStage::Answering(_) => {}
         }
-        }
         // What was not said yet is not wanted any more.
         self.happenings.clear();
         let live = self.stop(why, OnDisconnect::Cancel);
