@@ -79,12 +79,15 @@ pub(super) struct Run {
     pub(super) account: Account,
 }
 
+/// What comes, unless the prompt ends before.
+type OnItsWay<T> = Pin<Box<dyn Future<Output = Result<T, TaskEnd>> + Send>>;
+
 enum RunStage {
     /// On its way to a place in the pool and a request.
-    Waiting(Pin<Box<dyn Future<Output = Result<(Slot, Work), TaskEnd>> + Send>>),
+    Waiting(OnItsWay<(Slot, Work)>),
     /// On its way to a place in the ledger. It may be there already, so what ends it meanwhile waits until its record can say so.
     Beginning {
-        begins: Pin<Box<dyn Future<Output = Result<Prepared, TaskEnd>> + Send>>,
+        begins: OnItsWay<Prepared>,
         /// Messages of the conversation for which the model's context had no room.
         left_out: usize,
         slot: Slot,
@@ -257,7 +260,9 @@ impl Run {
     }
 
     fn begun(&mut self, begun: Result<Prepared, TaskEnd>) {
-        let RunStage::Beginning { left_out, slot, cancelled, .. } = std::mem::replace(&mut self.stage, RunStage::Over(None)) else { return };
+        let RunStage::Beginning { left_out, slot, cancelled, .. } = std::mem::replace(&mut self.stage, RunStage::Over(None)) else {
+            return;
+        };
         let prepared = match begun {
             Ok(prepared) => prepared,
             Err(end) => return self.refused(end),
