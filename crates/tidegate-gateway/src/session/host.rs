@@ -45,10 +45,12 @@ pub(crate) struct Arrival {
 /// Dropping it ends the session: its waiting prompts are forgotten and the running one is recorded as left.
 pub(super) async fn live(gateway: Arc<Gateway>, arrival: Arrival, socket: Socket) {
     let stage = gateway.drain.watch();
-    let mut next = Some(Host::new(gateway, arrival, socket));
-    while let Some(mut host) = next {
+    let mut host = Host::new(gateway, arrival, socket);
+    loop {
         host.serve(stage.clone()).await;
-        next = host.leave().await;
+        // An idle session has no room for what its end takes.
+        let Some(next) = Box::pin(host.leave()).await else { return };
+        host = next;
     }
 }
 
@@ -100,7 +102,7 @@ impl Host {
         while self.end.is_none() {
             let (wake, takes) = (self.session.wake_at(), self.session.takes_output());
             tokio::select! {
-                Some(transfer) = self.seat.transfers.recv() => self.transferred(*transfer).await,
+                Some(transfer) = self.seat.transfers.recv() => Box::pin(self.transferred(*transfer)).await,
                 Ok(()) = stage.changed() => {
                     let stage = *stage.borrow_and_update();
                     self.stage(stage).await;
@@ -115,7 +117,7 @@ impl Host {
         match event {
             Event::Incoming(incoming) => self.incoming(incoming).await,
             Event::Happening(happening) => self.happened(happening).await,
-            Event::Queue(told) => self.told(told).await,
+            Event::Queue(told) => Box::pin(self.told(told)).await,
             Event::Due => self.decide(Input::Tick).await,
         }
     }
