@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tidegate_scenario::{JournalEntry, Mock, MockSettings};
 
-use crate::backend::Backend;
+use crate::backend::{Backend, RunningBackend};
 use crate::chat::Chat;
 use crate::edge::{Edge, RunningEdge};
 use crate::gateway::Gateway;
@@ -20,6 +20,9 @@ use crate::wait::eventually;
 
 /// The key that the gateway holds for the mock provider. It may appear on the provider's wire and nowhere else.
 pub const PROVIDER_KEY: &str = "sk-provider-0123456789abcdef";
+
+/// The gateway's ledger, in its folder.
+const LEDGER: &str = "tidegate.db";
 
 /// For [`WorldBuilder::recovers`]: waits that a test can wait for, and room for every repetition. More of `[retry]` and sections may follow.
 pub const QUICK: &str = "[retry]\nbackoff = \"20ms\"\njitter = \"1ms\"\nbudget_floor = 100000\n";
@@ -34,6 +37,7 @@ pub struct World {
     pub edge: Option<RunningEdge>,
     folder: TempDir,
     environment: Vec<(String, String)>,
+    backend: RunningBackend,
 }
 
 /// A [`World`] to be.
@@ -47,6 +51,7 @@ pub struct WorldBuilder {
     recovery: String,
     more: String,
     environment: Vec<(String, String)>,
+    backend: Backend,
     edge: Option<Edge>,
     keys: bool,
 }
@@ -75,6 +80,7 @@ impl World {
             recovery: "[retry]\nattempts = 1\n[breaker]\nfailures = 1000000\ncooldown = \"1ms\"\n".to_owned(),
             more: String::new(),
             environment: Vec::new(),
+            backend: Backend::Memory,
             edge: None,
             keys: false,
         }
@@ -112,7 +118,7 @@ impl World {
     ///
     /// It fails; the message has what it printed.
     pub async fn command(&self, arguments: &[&str]) -> Result<String> {
-        succeed(self.folder(), arguments).await
+        succeed(self.folder(), arguments, &[]).await
     }
 
     /// Makes a further client key with these arguments of `keys create`, and waits until the gateway takes it.
@@ -166,14 +172,21 @@ impl World {
         SessionClient::open(self.gateway.addr(), &Hello::resumable()).await
     }
 
-    /// Every record of the ledger, open ones included, the newest first.
+    /// Every record, open ones included, the newest of each ledger first.
     ///
     /// # Errors
     ///
     /// They cannot be listed.
     pub async fn records(&self) -> Result<Vec<Value>> {
-        let listed = self.command(&["streams", "list", "--json", "--limit", "100000"]).await?;
-        listed.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        let mut records = Vec::new();
+        for ledger in [LEDGER].iter().chain(&self.backend.ledgers) {
+            let arguments = ["streams", "list", "--json", "--limit", "100000"];
+            let listed = succeed(self.folder(), &arguments, &[("TIDEGATE__LEDGER__PATH", ledger)]).await?;
+            for line in listed.lines() {
+                records.push(serde_json::from_str(line)?);
+            }
+        }
+        Ok(records)
     }
 
     /// The record of a session's task once it is closed: for clients that never heard which stream it was.
@@ -306,7 +319,7 @@ impl WorldBuilder {
     /// Lets the prompts of sessions wait there.
     #[must_use]
     pub fn backend(mut self, backend: Backend) -> Self {
-        self.environment.extend(backend.environment());
+        self.backend = backend;
         self
     }
 
@@ -348,8 +361,10 @@ impl WorldBuilder {
         let provider = edge.as_ref().map_or_else(|| mock.base_url(), |edge| edge.base_url.clone());
         std::fs::write(folder.path().join("tidegate.toml"), self.configuration(&provider)?)?;
         let key = if self.keys { Some(make_key(folder.path()).await?) } else { None };
-        let gateway = start(folder.path(), &self.environment).await?;
-        Ok((World { gateway, mock, edge, folder, environment: self.environment }, key))
+        let backend = self.backend.start(folder.path()).await?;
+        let environment = [self.environment, backend.environment.clone()].concat();
+        let gateway = start(folder.path(), &environment).await?;
+        Ok((World { gateway, mock, edge, folder, environment, backend }, key))
     }
 
     fn configuration(&self, provider: &str) -> Result<String> {
@@ -377,13 +392,13 @@ pub async fn make_key(folder: &Path) -> Result<String> {
 }
 
 async fn created_key(folder: &Path, arguments: &[&str]) -> Result<String> {
-    let printed = succeed(folder, &[&["keys", "create", "--name", "e2e"], arguments].concat()).await?;
+    let printed = succeed(folder, &[&["keys", "create", "--name", "e2e"], arguments].concat(), &[]).await?;
     let key = printed.split_whitespace().find(|word| word.starts_with("tg_")).context("no key was printed")?;
     Ok(key.to_owned())
 }
 
-async fn succeed(folder: &Path, arguments: &[&str]) -> Result<String> {
-    let output = process::run(folder, arguments).await?;
+async fn succeed(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<String> {
+    let output = process::run_with(folder, arguments, environment).await?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(output.status.success(), "tidegate {arguments:?} failed:\n{printed}{}", String::from_utf8_lossy(&output.stderr));
     Ok(printed)

@@ -5,11 +5,17 @@ use tidegate_e2e::{Backend, World, WorldBuilder};
 /// Makes each of these tests run once on every backend. One that is not listed is dead code, which the compiler tells.
 macro_rules! on_every_backend {
     ($($test:ident),+ $(,)?) => {
-        mod memory {
+        on_backend!(memory, Memory, $($test),+);
+    };
+}
+
+macro_rules! on_backend {
+    ($name:ident, $backend:ident, $($test:ident),+) => {
+        mod $name {
             $(
                 #[tokio::test(flavor = "multi_thread")]
                 async fn $test() -> anyhow::Result<()> {
-                    super::$test(tidegate_e2e::Backend::Memory).await
+                    super::$test(tidegate_e2e::Backend::$backend).await
                 }
             )+
         }
