@@ -16,7 +16,7 @@ use tidegate_core::Moment;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::{KeyId, SessionId, TaskId};
 use tidegate_core::session::{Noted, Places, Session, Settings, Snapshot, TaskEnd};
-use tidegate_queue::{End, Entry, Output, Owner, Past, Queue, QueueError};
+use tidegate_queue::{End, Entry, Output, Owner, Past, Queue, QueueError, Tenure};
 use tokio::time::Instant;
 
 use super::run::Happening;
@@ -294,7 +294,7 @@ impl Elsewhere {
     async fn owner(&mut self) -> Result<&mut Owner, QueueError> {
         match &mut self.owner {
             Some(owner) => Ok(owner),
-            none => Ok(none.insert(self.queue.create(self.id, self.ttl).await?)),
+            none => Ok(none.insert(self.queue.create(self.id, tenure(self.key, self.ttl)).await?)),
         }
     }
 
@@ -336,10 +336,15 @@ pub(super) async fn adopt(
     places: &Places,
     now: Moment,
 ) -> Option<Adopted> {
-    let (owner, past) = queue.adopt(id, settings.resume_ttl).await.ok()??;
+    let (owner, past) = queue.adopt(id, tenure(key, settings.resume_ttl)).await.ok()??;
     let session = replay(past, id, key, settings, places, now)?;
     let elsewhere = Elsewhere { owner: Some(owner), ..Elsewhere::new(queue.clone(), id, key, settings.resume_ttl, true) };
     Some(Adopted { session, elsewhere })
+}
+
+/// A session is its key's, or anybody's where no key is asked for.
+fn tenure(key: Option<KeyId>, ttl: Duration) -> Tenure {
+    Tenure { ttl, holder: key.map_or_else(String::new, |key| key.to_string()) }
 }
 
 /// The session as its owner left it.
