@@ -28,6 +28,8 @@ mod deadline;
 mod degrade;
 mod restart;
 
+mod ws_conformance;
+
 mod disconnect;
 mod drain;
 mod receipt;

@@ -1,0 +1,22 @@
+//! What a queue is told once.
+
+use std::time::Duration;
+
+/// The same in every process that uses one queue; where they differ, each applies its own to what it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a worker that gives no sign of life keeps its task. It renews in a third of this. At least 100 ms.
+    pub lease: Duration,
+    /// How many workers may begin one task before it ends as [`crate::End::GivenUp`]. At least 1.
+    pub attempts: u32,
+    /// How many tasks may wait for a worker, over all sessions and gateways (`queue.global_max_size`).
+    pub global_max_size: u64,
+}
+
+impl Default for Settings {
+    /// `queue.lease` and `queue.global_max_size` of the configuration, and five attempts: a task that took five workers with it is more
+    /// likely the cause than the victim.
+    fn default() -> Self {
+        Self { lease: Duration::from_secs(30), attempts: 5, global_max_size: 100_000 }
+    }
+}
