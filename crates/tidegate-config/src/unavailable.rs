@@ -17,7 +17,6 @@ pub(crate) struct Row {
 const IN_MEMORY: &str = "write \"memory\", or set QUEUE_TYPE=memory in the environment; prompts wait in this process";
 
 const ROWS: &[Row] = &[
-    value(&["queue", "backend"], "redis", IN_MEMORY),
     value(&["queue", "backend"], "kafka", IN_MEMORY),
     whole(&["ledger", "url"], "remove it, or DATABASE_URL from the environment; records are kept in SQLite at `ledger.path`"),
     value(&["providers", "*", "kind"], "anthropic", "use an OpenAI-compatible address with kind = \"openai\""),

@@ -112,8 +112,23 @@ struct Running {
     receipt: Receipt,
     prompt: Prompt,
     since: Moment,
+    /// The client was told a part of the answer.
+    shown: bool,
     /// The shell was asked to end it.
     cancelled: bool,
+}
+
+/// The task that runs, as the shell may need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunningTask<'a> {
+    /// Which.
+    pub task: TaskId,
+    /// What it asks.
+    pub prompt: &'a Prompt,
+    /// The client was told a part of the answer.
+    pub shown: bool,
+    /// The shell was asked to end it.
+    pub cancelled: bool,
 }
 
 impl Session {
@@ -157,10 +172,11 @@ impl Session {
         &self.history
     }
 
-    /// What the running task asks.
+    /// The task that runs.
     #[must_use]
-    pub fn running(&self) -> Option<(TaskId, &Prompt)> {
-        self.running.as_ref().map(|running| (running.receipt.task, &running.prompt))
+    pub fn running(&self) -> Option<RunningTask<'_>> {
+        let Running { receipt, prompt, shown, cancelled, .. } = self.running.as_ref()?;
+        Some(RunningTask { task: receipt.task, prompt, shown: *shown, cancelled: *cancelled })
     }
 
     /// How many tasks wait, beside the one that runs.
@@ -190,8 +206,12 @@ impl Session {
         match input {
             Input::Message { message, fresh } => self.message(message, fresh, now, out),
             Input::Invalid(reason) => self.invalid(reason, now, out),
+            Input::Refuse { prompt, why } => self.refuse(&prompt, why, now, out),
             Input::Heard => self.heard(now),
-            Input::Token { task, data } if self.runs(task) => self.say(Body::Token { task, data }, out),
+            Input::Token { task, data } if self.runs(task) => {
+                self.running.iter_mut().for_each(|running| running.shown = true);
+                self.say(Body::Token { task, data }, out);
+            }
             Input::Notice { task, message, tool_calls } if self.runs(task) => {
                 self.say(Body::Notice(Box::new(Notice { task, message, position: None, eta: None, tool_calls })), out);
             }
@@ -255,7 +275,8 @@ impl Session {
             self.history.clear();
         }
         if let Some(next) = next {
-            self.running = Some(Running { receipt: next.receipt, prompt: next.task.prompt.clone(), since: now, cancelled: false });
+            self.running =
+                Some(Running { receipt: next.receipt, prompt: next.task.prompt.clone(), since: now, shown: false, cancelled: false });
             out.push(Action::Start(next.task));
         }
     }

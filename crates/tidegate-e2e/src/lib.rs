@@ -8,38 +8,52 @@
 
 pub mod agree;
 pub mod authority;
+pub mod backend;
 pub mod chain;
 pub mod chat;
 pub mod edge;
 pub mod forward_proxy;
 pub mod gateway;
+pub mod line;
 pub mod nginx;
 pub mod process;
+pub mod program;
 pub mod raw;
 pub mod receiver;
 pub mod sdk;
+pub mod session;
 pub mod view;
 pub mod wait;
 pub mod websocket;
 pub mod world;
 
 pub use agree::agree;
+pub use backend::Backend;
 pub use chain::{asked, chain};
 pub use chat::Chat;
 pub use edge::Edge;
 pub use forward_proxy::{ForwardProxy, Manner};
 pub use gateway::Gateway;
+pub use line::Line;
 pub use nginx::{Nginx, Proxying};
 pub use process::{Process, run};
+pub use program::{Program, client_file, run_program};
 pub use raw::{Answer, TransportEnd};
 pub use receiver::{Receiver, Webhook};
 pub use sdk::{Case, Sdk, SdkView};
+pub use session::{Goodbye, Hello, Message, Prompt, SessionClient};
 pub use view::View;
 pub use wait::{all, eventually};
 pub use websocket::{Frame, Heard, WebSocket};
 pub use world::{QUICK, World, WorldBuilder};
 
 use std::path::PathBuf;
+
+/// A number that a run can be given by this variable, for tests that say less in a minute than in an hour.
+#[must_use]
+pub fn number_from(variable: &str, usual: usize) -> usize {
+    std::env::var(variable).ok().and_then(|number| number.parse().ok()).unwrap_or(usual)
+}
 
 /// The repository's root.
 #[must_use]

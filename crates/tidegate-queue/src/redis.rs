@@ -10,27 +10,33 @@
 //! | `session:sess_…` | hash | who owns the session and where its task stands: `HGETALL` |
 //! | `log:sess_…` | stream | what its owner wrote and its workers said since the snapshot: `XRANGE … - +` |
 //!
-//! A session's hash holds `owner` (the gateway's process), `epoch` (how often it changed hands), `op` (the owner's last command), `ttl` in milliseconds and
-//! `snapshot`. While it has a task, also `task`, its `entry` in `tasks`, `payload`, and `attempt`; while a worker has that, `worker` (its
-//! process), `emitted` (pieces) and, once there is any, `visible` output; `cancel` when it was asked to stop. `fence` counts leases. `last` is the task
-//! that ended last, `settled` the fence of the worker that ended it, 0 if the queue did.
+//! A session's hash holds `owner` and the number of its last command, `op`; `ttl` in milliseconds; the `snapshot` and what it `covers` of the
+//! log. While the session has a task, also `task`, its `entry` in `tasks`, `payload`, and `attempt`; while a worker has that, `worker`, how many pieces
+//! it `emitted` and, once there is any, `visible` output; `cancel` when it was asked to stop. `last` is the task that ended last, and `settled` the worker
+//! that ended it, if one did.
 //!
-//! A log's entries begin with their `kind`: `owner` (from here on it is `epoch`'s), `journal` (with what the writer had `read`), `piece`, and `end` (`settled`,
+//! Owners and workers are named by a token: the name of their process, a dot, and a number. Each is used once.
+//!
+//! A log's entries begin with their `kind`: `owner` (from here on it is this one's), `journal` (with what the writer had `read`), `piece`, and `end` (`settled`,
 //! `lost`, `given_up` or `cancelled`).
 //!
-//! Processes are told that there is something new about a session on the channel `process:…`, which `owner` and `worker` name. What is said there
-//! is a hint: whoever didn't hear it finds out later by itself.
+//! A process is told that there is something new about a session on the channel `process:…` with its name. What is said there is a hint: whoever
+//! didn't hear it finds out later by itself.
 //!
 //! # How it holds
 //!
 //! - Each step is one script (`redis/scripts`), so it happens as a whole or not at all, also in the append-only file.
-//! - A lease is an entry's place among the group's pending ones. Renewing sets its idle time to zero; whoever finds one that was idle for longer
-//!   than a lease takes it away and raises the fence, and from then on the old worker's commands are refused. All processes look.
-//! - An owner's commands carry its epoch and a number that grows. One that was given up on and arrives late is refused.
+//! - A lease is an entry's place among the group's pending ones. Renewing sets its idle time to zero. Whoever finds one that was idle for longer
+//!   than a lease takes it away; all processes look. The next lease has another token, so what the old worker still sends is refused.
+//! - An owner's commands carry its token and a number that grows. One that was given up on and arrives late is refused.
 //! - Sessions expire by themselves (`PEXPIRE` on both keys); their owner puts that off.
 //! - All times are Redis's own.
+//! - A server that lost its last moments when it crashed (`appendfsync everysec`), or a replica that took over without them, contradicts what was
+//!   said already. Owners find that out before they do anything else, and their sessions are gone, which their clients are told. Sessions that
+//!   nothing happened to in those moments go on.
 //!
-//! The server has to keep what it is given: `appendonly yes`, and `maxmemory-policy noeviction`.
+//! The server has to keep what it is given: `appendonly yes`, and `maxmemory-policy noeviction`. A full one refuses what is new and finishes what it
+//! has.
 
 mod entries;
 mod fetch;
@@ -42,6 +48,7 @@ mod scripts;
 mod upkeep;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::redis::{FromRedisValue, Script, ScriptInvocation};
@@ -86,8 +93,10 @@ struct Home {
 /// What everything in this process shares.
 #[derive(Debug)]
 struct Process {
-    /// What it is called in Redis.
+    /// What it is called in Redis, in hexadecimal digits.
     name: String,
+    /// Counts the tokens that it has given out.
+    tokens: AtomicU64,
     settings: Settings,
     link: Link,
     follows: Follows,
@@ -98,7 +107,8 @@ impl Queue {
     pub(crate) fn open(url: &str, settings: Settings) -> Result<Self, String> {
         let name = format!("{:016x}", rand::random::<u64>());
         let link = Link::new(url)?;
-        let process = Arc::new(Process { name, settings, link, follows: Follows::default(), leases: Leases::default() });
+        let process =
+            Arc::new(Process { name, tokens: AtomicU64::new(0), settings, link, follows: Follows::default(), leases: Leases::default() });
         let (wanted, asked) = mpsc::channel(fetch::WANTED);
         let mut background = JoinSet::new();
         background.spawn(link::keep(Arc::clone(&process)));
@@ -114,22 +124,23 @@ impl Queue {
 
     pub(crate) async fn create(&self, id: SessionId, ttl: Duration) -> Result<Owner, QueueError> {
         let process = &self.0.process;
-        let mut call = process.call(&SCRIPTS.create, id);
-        call.arg(&process.name).arg(millis(ttl));
-        let at: Option<String> = process.run(&call).await?;
+        let owner = process.token();
+        let at: Option<String> = process.run(process.call(&SCRIPTS.create, id).arg(&owner).arg(millis(ttl))).await?;
         let at = at.ok_or(QueueError::Fenced)?;
-        Ok(Owner::new(Arc::clone(&self.0), id, ttl, 1, entries::position(&at)?))
+        Ok(Owner::new(Arc::clone(&self.0), id, ttl, owner, entries::position(&at)?))
     }
 
     pub(crate) async fn adopt(&self, id: SessionId, ttl: Duration) -> Result<Option<(Owner, Past)>, QueueError> {
         let process = &self.0.process;
-        let mut call = process.call(&SCRIPTS.adopt, id);
-        call.arg(&process.name).arg(millis(ttl));
-        let Some((epoch, snapshot, log)) = process.run::<Option<(u64, Option<Bytes>, entries::Raw)>>(&call).await? else { return Ok(None) };
-        let log: Vec<LogEntry> = log.into_iter().map(LogEntry::read).collect::<Result<_, _>>()?;
+        let owner = process.token();
+        let left: Option<(Option<Bytes>, entries::Raw)> =
+            process.run(process.call(&SCRIPTS.adopt, id).arg(&owner).arg(millis(ttl))).await?;
+        let Some((snapshot, log)) = left else { return Ok(None) };
+        let log = log.into_iter().map(LogEntry::read).collect::<Result<Vec<_>, _>>()?;
+        // The last entry is the one that says that the session is ours now.
         let at = log.last().map(|entry| entry.at).unwrap_or_default();
         let past = Past { snapshot, entries: entries::in_owners_order(log) };
-        Ok(Some((Owner::new(Arc::clone(&self.0), id, ttl, epoch, at), past)))
+        Ok(Some((Owner::new(Arc::clone(&self.0), id, ttl, owner, at), past)))
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease, QueueError> {
@@ -148,6 +159,11 @@ impl Queue {
 }
 
 impl Process {
+    /// What an owner or a worker calls itself. It is never used again, so whoever knows it is the one.
+    fn token(&self) -> String {
+        format!("{}.{}", self.name, self.tokens.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Begins a call of a script about one session.
     fn call<'script>(&self, script: &'script Script, session: SessionId) -> ScriptInvocation<'script> {
         let mut call = script.prepare_invoke();
@@ -157,13 +173,15 @@ impl Process {
 
     /// Runs it, for at most [`CALL`].
     async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, QueueError> {
-        let mut connection = self.link.connection().await?;
-        let answer = timeout(CALL, call.invoke_async(&mut connection)).await;
-        answer.map_err(|_| QueueError::Unavailable("no answer in time".to_owned()))?.map_err(unavailable)
+        let answer = timeout(CALL, async {
+            let mut connection = self.link.connection().await?;
+            call.invoke_async(&mut connection).await.map_err(|error| unavailable(&error))
+        });
+        answer.await.unwrap_or_else(|_| Err(QueueError::Unavailable("no answer in time".to_owned())))
     }
 }
 
-fn unavailable(error: ::redis::RedisError) -> QueueError {
+fn unavailable(error: &::redis::RedisError) -> QueueError {
     QueueError::Unavailable(error.to_string())
 }
 

@@ -336,11 +336,11 @@ on_disconnect = "resume"
     check(
         toml,
         &expect![[r#"
-            error: queue.backend: "redis" is not available in this version
-             --> tidegate.toml:3:11
+            error: queue.redis is missing
+             --> tidegate.toml:2:1
               |
-            3 | backend = "redis"
-              |           ^^^^^^^ write "memory", or set QUEUE_TYPE=memory in the environment; prompts wait in this process
+            2 | [queue]
+              | ^^^^^^^ add redis = "redis://…", or set REDIS_URL in the environment
 
             error: ledger.url is not available in this version
              --> tidegate.toml:5:1

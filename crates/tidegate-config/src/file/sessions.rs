@@ -59,7 +59,7 @@ impl Default for QueueFile {
 pub(crate) enum BackendName {
     /// In this process, which also runs them.
     Memory,
-    /// In Redis, from where each `tidegate worker` takes them. Not in this version.
+    /// In Redis, from where each `tidegate worker` takes them.
     Redis,
     /// In Kafka, from where each `tidegate worker` takes them. Not in this version.
     Kafka,

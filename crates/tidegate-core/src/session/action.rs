@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::history::{TooLong, Turn};
-use super::message::{ClientMessage, Message};
+use super::message::{ClientMessage, Message, Prompt};
 use super::task::Task;
 use crate::event::Usage;
 use crate::failure::Failure;
@@ -24,6 +24,13 @@ pub enum Input {
     },
     /// The client sent something that is no message. The text says what is wrong and what to send instead, and repeats nothing of it.
     Invalid(Arc<str>),
+    /// The client sent a prompt, and there is nowhere to put it. One that was accepted before is answered by its ACK all the same.
+    Refuse {
+        /// The prompt.
+        prompt: Prompt,
+        /// Why.
+        why: Failure,
+    },
     /// A sign of life without a message: a WebSocket pong, or a write that had been waiting for the client went on.
     Heard,
     /// The running task's answer goes on.
@@ -95,14 +102,6 @@ pub enum TaskEnd {
         /// Its stream, if there was one.
         stream: Option<StreamId>,
     },
-}
-
-impl TaskEnd {
-    /// The gateway ended it by itself.
-    #[must_use]
-    pub fn given_up(failure: Failure, partial: bool) -> Self {
-        Self::Failed { failure, message: None, partial, retry_after: None, stream: None }
-    }
 }
 
 impl From<TooLong> for TaskEnd {

@@ -18,7 +18,6 @@ use super::settings::Settings;
 use super::task::{Places, Task};
 use super::{Action, Client, Greeting, Input, Link, Running, Session};
 use crate::clock::Moment;
-use crate::failure::Failure;
 use crate::id::{SessionId, TaskId};
 
 /// A whole session. Moments are ages in it, because clocks of two machines have no origin in common.
@@ -44,6 +43,7 @@ struct KeptTask {
     /// Since it was accepted, or since it runs.
     age: Duration,
     conversation: u64,
+    shown: bool,
     cancelled: bool,
 }
 
@@ -61,15 +61,6 @@ pub enum Noted {
     },
     /// No message.
     Invalid(Arc<str>),
-    /// The gateway ended the running task by itself.
-    GivenUp {
-        /// The task.
-        task: TaskId,
-        /// Why.
-        failure: Failure,
-        /// The client had seen a part of its answer.
-        partial: bool,
-    },
 }
 
 impl Session {
@@ -81,6 +72,7 @@ impl Session {
             prompt: waiting.task.prompt.clone(),
             age: now.since(waiting.task.accepted),
             conversation: waiting.conversation,
+            shown: false,
             cancelled: false,
         };
         let running = |running: &Running| KeptTask {
@@ -88,6 +80,7 @@ impl Session {
             prompt: running.prompt.clone(),
             age: now.since(running.since),
             conversation: self.history_of,
+            shown: running.shown,
             cancelled: running.cancelled,
         };
         Snapshot {
@@ -112,8 +105,13 @@ impl Session {
             let task = Task { id: receipt.task, prompt, accepted: now - age, place: places.take_anyway() };
             queue.push(Waiting { task, receipt, conversation });
         }
-        let running =
-            |kept: KeptTask| Running { receipt: kept.receipt, prompt: kept.prompt, since: now - kept.age, cancelled: kept.cancelled };
+        let running = |kept: KeptTask| Running {
+            receipt: kept.receipt,
+            prompt: kept.prompt,
+            since: now - kept.age,
+            shown: kept.shown,
+            cancelled: kept.cancelled,
+        };
         Self {
             id: snapshot.id,
             outbox: snapshot.outbox.bounded(settings.replay),
@@ -158,18 +156,15 @@ impl Session {
 
     /// Decides again what was decided then. Nothing of it is to be sent; what it started or cancelled is in `out`.
     pub fn replay(&mut self, noted: Noted, now: Moment, out: &mut Vec<Action>) {
-        let input = match noted {
+        match noted {
             Noted::Message { message, fresh, has_room } => {
                 let seen = self.places.seen_as(has_room);
                 let places = std::mem::replace(&mut self.places, seen);
                 self.handle(Input::Message { message, fresh }, now, out);
                 self.places = places;
-                return;
             }
-            Noted::Invalid(reason) => Input::Invalid(reason),
-            Noted::GivenUp { task, failure, partial } => Input::Ended { task, end: super::TaskEnd::given_up(failure, partial) },
-        };
-        self.handle(input, now, out);
+            Noted::Invalid(reason) => self.handle(Input::Invalid(reason), now, out),
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use super::connection;
 use crate::drain::Stage;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Role};
+use crate::session::labour;
 use crate::worker;
 
 /// Clients that may wait to be accepted: a burst of a few thousand at once is a deploy of theirs, not an attack.
@@ -87,6 +88,11 @@ impl Worker {
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             worker::become_worker(index);
             runtime.block_on(async move {
+                if gateway.role == Role::Worker
+                    && let Some(queue) = gateway.queue.clone()
+                {
+                    gateway.tasks.spawn(labour::work(Arc::clone(&gateway), queue));
+                }
                 let mut sweep = tokio::time::interval(SWEEP);
                 loop {
                     tokio::select! {

@@ -8,6 +8,7 @@ use tidegate_core::breaker::State;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::StreamId;
 use tidegate_core::record::StreamRecord;
+use tidegate_queue::Depth;
 use tidegate_wire::names::{path, session as names, value};
 use tidegate_wire::openai_chat;
 
@@ -16,7 +17,8 @@ use crate::admit::auth;
 use crate::deliver::answer::{AnswerBody, Response};
 use crate::deliver::refuse;
 use crate::drain::Stage;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Role};
+use crate::record::metrics::Present;
 use crate::route::standing::Snapshot;
 use crate::serve;
 use crate::session::{self, handshake, tickets};
@@ -32,11 +34,14 @@ const TOO_MANY_TICKETS: &str = "too many tickets wait to be used; ask for one wh
 pub async fn answer(gateway: Arc<Gateway>, meter: Arc<Meter>, request: Request<Incoming>) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let response = match request.uri().path() {
+        other if gateway.role == Role::Worker && ![path::HEALTHZ, path::READYZ, path::METRICS].contains(&other) => {
+            refuse::early(Failure::NotFound, Some("this is a worker: clients connect to a gateway"), None)
+        }
         path::CHAT_COMPLETIONS if request.method() == Method::POST => return serve::serve_chat(gateway, meter, request).await,
         path::CHAT_COMPLETIONS => wrong_method("POST"),
         path::HEALTHZ if is_read => json(StatusCode::OK, r#"{"status":"ok"}"#),
         path::READYZ if is_read => ready(&gateway),
-        path::METRICS if is_read => metrics(&gateway),
+        path::METRICS if is_read => metrics(&gateway).await,
         path::MODELS if is_read => models(&gateway, &request),
         other if is_read && other.starts_with(path::STREAMS) => stream(&gateway, &request).await,
         path::SESSIONS => session::open(&gateway, request),
@@ -71,14 +76,29 @@ fn resting_targets(gateway: &Gateway) -> Vec<serde_json::Value> {
     resting.map(told).collect()
 }
 
-fn metrics(gateway: &Gateway) -> Response {
+async fn metrics(gateway: &Gateway) -> Response {
     let now = tokio::time::Instant::now();
     for provider in gateway.setup().providers.values() {
         let serving = provider.keys.awake(now);
         gateway.metrics.provider_keys(&provider.name, serving, provider.keys.count() - serving);
     }
-    let text =
-        gateway.metrics.encode(gateway.permits.running(), gateway.ledger.pending(), &gateway.standings.snapshot(gateway.clock.now()));
+    let sessions = &gateway.sessions;
+    let queue = match &gateway.queue {
+        None => Some(Depth { waiting: sessions.pool.waiting() as u64, running: sessions.pool.running() as u64 }),
+        Some(queue) => queue.depth().await.ok(),
+    };
+    let present = Present {
+        queue,
+        open_streams: gateway.permits.running(),
+        ledger_pending: gateway.ledger.pending(),
+        activities: gateway.tasks.running(),
+        sessions: sessions.permits.running(),
+        tasks_waiting: sessions.places.taken(),
+        tasks_running: sessions.pool.running(),
+        pool_size: sessions.pool.size(),
+        pool_waiting: sessions.pool.waiting(),
+    };
+    let text = gateway.metrics.encode(present, &gateway.standings.snapshot(gateway.clock.now()));
     let mut response = Response::new(AnswerBody::plain(text));
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

@@ -8,20 +8,27 @@
 //! - [`host`] is the task of one session. It owns the state machine, the socket while there is one, and the task that runs.
 //! - `socket` is the WebSocket, with what waits for the client counted.
 //! - `run` is one prompt on its way through [`crate::serve`]: asked, pumped, and its answer told as tokens.
+//! - `elsewhere` is the other way to run it: by workers, behind a queue that other gateways see too.
+//! - [`labour`] is such a worker.
 //! - `work` is what has to be known to run it: the request, made of the prompt and the conversation before it.
 //! - [`registry`] knows the sessions of this process, so that a client finds its own again.
 //! - [`pool`] says how many prompts run at once.
 
 pub mod handshake;
 pub mod host;
+pub mod labour;
 pub mod pool;
+pub mod queue;
 pub mod registry;
 pub mod tickets;
 
+mod elsewhere;
+mod link;
 mod open;
 mod run;
 mod socket;
 mod work;
 
 pub use open::open;
+pub use queue::{BadQueue, queue};
 pub use registry::Sessions;

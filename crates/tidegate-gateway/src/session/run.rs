@@ -11,7 +11,7 @@ use tidegate_config::OnDisconnect;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::TaskId;
 use tidegate_core::record::Delivered;
-use tidegate_core::session::{Ask, Counted, Session, Task, TaskEnd, ToolCalls};
+use tidegate_core::session::{Ask, Counted, Input, Session, Task, TaskEnd, ToolCalls};
 use tidegate_wire::openai_chat::{self, Assembler, ChatRequest};
 use tidegate_wire::sse::Scanner;
 
@@ -47,6 +47,21 @@ pub(super) enum Happening {
     Ended(TaskEnd),
 }
 
+impl Happening {
+    /// What it means for the session of `task`.
+    pub(super) fn into_input(self, task: TaskId) -> Input {
+        match self {
+            Self::Token(data) => Input::Token { task, data },
+            Self::Notice(message) => Input::Notice { task, message, tool_calls: None },
+            Self::ToolCalls(calls) => {
+                let message = Arc::from("the model calls tools: the next prompt is their result");
+                Input::Notice { task, message, tool_calls: Some(calls) }
+            }
+            Self::Ended(end) => Input::Ended { task, end },
+        }
+    }
+}
+
 /// What the client was given of an answer: what was said to it, and how much of that its socket took.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Account {
@@ -64,9 +79,20 @@ pub(super) struct Run {
     pub(super) account: Account,
 }
 
+/// What comes, unless the prompt ends before.
+type OnItsWay<T> = Pin<Box<dyn Future<Output = Result<T, TaskEnd>> + Send>>;
+
 enum RunStage {
-    /// On its way to a place in the pool, a request and a place in the ledger.
-    Preparing(Pin<Box<dyn Future<Output = Result<Ready, TaskEnd>> + Send>>),
+    /// On its way to a place in the pool and a request.
+    Waiting(OnItsWay<(Slot, Work)>),
+    /// On its way to a place in the ledger. It may be there already, so what ends it meanwhile waits until its record can say so.
+    Beginning {
+        begins: OnItsWay<Prepared>,
+        /// Messages of the conversation for which the model's context had no room.
+        left_out: usize,
+        slot: Slot,
+        cancelled: Option<Failure>,
+    },
     Answering(Box<Answering>),
     /// The answer is there, its tokens are being counted.
     Counting {
@@ -75,13 +101,6 @@ enum RunStage {
     },
     /// Nothing follows but what waits to be told.
     Over(Option<Box<Live>>),
-}
-
-struct Ready {
-    prepared: Prepared,
-    /// Messages of the conversation for which the model's context had no room.
-    left_out: usize,
-    slot: Slot,
 }
 
 struct Prepared {
@@ -99,17 +118,17 @@ struct Answering {
     _slot: Slot,
 }
 
-/// A prompt whose answer has ended and whose client has not taken all of it yet.
+/// A prompt whose answer has ended and whose client has not taken all of it yet. Dropped, it never will: the record says so.
 pub(super) struct Farewell {
     live: Box<Live>,
-    account: Account,
+    said: Delivered,
 }
 
 impl Run {
     /// Begins to run `task` for `caller` as soon as there is a place in the pool, with the conversation that it goes on with.
     pub(super) fn here(gateway: &Arc<Gateway>, caller: &Caller, session: &Session, task: Task) -> Self {
         let id = task.id;
-        let work = work::of(Arc::clone(gateway), caller.clone(), session, &task);
+        let work = work::of(Arc::clone(gateway), caller.clone(), session, id, &task.prompt);
         let (pooled, place) = (Arc::clone(gateway), task.place);
         let slot = async move {
             let slot = pooled.sessions.pool.slot().await;
@@ -125,34 +144,35 @@ impl Run {
     }
 
     fn new(gateway: &Arc<Gateway>, task: TaskId, work: impl Future<Output = Result<(Slot, Work), TaskEnd>> + Send + 'static) -> Self {
-        let meter = Arc::new(Meter::default());
-        let begins = (Arc::clone(gateway), Arc::clone(&meter));
-        let preparing = async move {
-            let (slot, work) = work.await?;
-            let left_out = work.left_out;
-            Ok(Ready { prepared: begin(begins.0, begins.1, work).await?, left_out, slot })
-        };
         Self {
             task,
             gateway: Arc::clone(gateway),
-            meter,
-            stage: RunStage::Preparing(Box::pin(preparing)),
+            meter: Arc::default(),
+            stage: RunStage::Waiting(Box::pin(work)),
             happenings: VecDeque::new(),
             account: Account::default(),
         }
     }
 
-    /// What happens next. While `client_takes` is false, the provider is not read.
+    /// What happens next, to be said at once: the account has it. While `client_takes` is false, the provider is not read.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, client_takes: bool) -> Poll<Happening> {
         loop {
             if let Some(happening) = self.happenings.pop_front() {
+                if let Happening::Token(text) = &happening {
+                    self.account.said.output_events += 1;
+                    self.account.said.bytes += text.len() as u64;
+                }
                 return Poll::Ready(happening);
             }
             match &mut self.stage {
-                RunStage::Preparing(preparing) => match ready!(preparing.as_mut().poll(cx)) {
-                    Ok(ready) => self.begun(ready),
-                    Err(end) => self.over(None, end),
+                RunStage::Waiting(work) => match ready!(work.as_mut().poll(cx)) {
+                    Ok((slot, work)) => self.begin(slot, work),
+                    Err(end) => self.refused(end),
                 },
+                RunStage::Beginning { begins, .. } => {
+                    let begun = ready!(begins.as_mut().poll(cx));
+                    self.begun(begun);
+                }
                 RunStage::Answering(answering) => match ready!(answering.prepared.pump.poll_step(cx, client_takes)) {
                     Step::Head => {}
                     Step::Piece(piece) => answering.read(piece.bytes, &mut self.happenings),
@@ -171,32 +191,40 @@ impl Run {
 
     /// Ends it for this reason: the client wants no more of it, or the gateway has no more time.
     pub(super) fn cancel(&mut self, why: Failure) {
-        match self.stage {
+        match &mut self.stage {
+            RunStage::Beginning { cancelled, .. } => {
+                *cancelled = Some(why);
+                return;
+            }
+            // Too late: the answer is whole, or it has failed.
+            RunStage::Answering(answering) if answering.has_ended() => return,
+            RunStage::Counting { .. } | RunStage::Over(_) => return,
             // The pump ends it typed, at its next step.
             RunStage::Answering(_) if why == Failure::GatewayDraining => return self.meter.end_now(),
-            // Too late: the answer is whole, or it has failed.
-            RunStage::Counting { .. } | RunStage::Over(_) => return,
-            RunStage::Preparing(_) | RunStage::Answering(_) => {}
+            RunStage::Waiting(_) | RunStage::Answering(_) => {}
         }
-        let (live, partial) = self.stop(why, OnDisconnect::Cancel);
-        let stream = live.as_ref().map(|live| live.identity.id);
+        // What was not said yet is not wanted any more.
+        self.happenings.clear();
+        let live = self.stop(why, OnDisconnect::Cancel);
+        let (partial, stream) = (self.is_partial(), live.as_ref().map(|live| live.identity.id));
         let retry_after = refuse::wait_for(why, None);
         self.over(live, TaskEnd::Failed { failure: why, message: None, partial, retry_after, stream });
     }
 
-    /// The client is gone, for good.
-    pub(super) fn abandon(mut self) {
-        let (live, _) = self.stop(Failure::ClientGone, self.on_disconnect());
-        if let Some(mut live) = live {
+    /// The client is gone, for good, or was given up.
+    pub(super) fn abandon(mut self, why: Failure) {
+        let receipt = if why == Failure::SlowClient { Receipt::GivenUp } else { Receipt::Lost };
+        if let Some(mut live) = self.stop(why, self.on_disconnect()) {
             live.delivered = self.account.taken;
-            later::settle(live, Receipt::Lost, &self.gateway.tasks);
+            later::settle(live, receipt, &self.gateway.tasks);
         }
     }
 
     /// What is left once it has ended: the record, which says what the client took.
     pub(super) fn into_farewell(self) -> Option<Farewell> {
-        let RunStage::Over(Some(live)) = self.stage else { return None };
-        Some(Farewell { live, account: self.account })
+        let RunStage::Over(Some(mut live)) = self.stage else { return None };
+        live.delivered = self.account.taken;
+        Some(Farewell { live, said: self.account.said })
     }
 
     fn on_disconnect(&self) -> OnDisconnect {
@@ -206,27 +234,48 @@ impl Run {
         }
     }
 
-    /// Ends what it is at, and tells whether the client has seen a part of the answer. A provider that is read on keeps the record.
-    fn stop(&mut self, why: Failure, on_disconnect: OnDisconnect) -> (Option<Box<Live>>, bool) {
+    /// Whether the client has seen a part of the answer. Hidden thinking and the pieces of tool calls are none: it is shown neither.
+    fn is_partial(&self) -> bool {
+        self.account.said.output_events > 0
+    }
+
+    /// Ends what it is at. A provider that is read on keeps the record.
+    fn stop(&mut self, why: Failure, on_disconnect: OnDisconnect) -> Option<Box<Live>> {
         match std::mem::replace(&mut self.stage, RunStage::Over(None)) {
-            RunStage::Preparing(_) => (None, false),
+            RunStage::Waiting(_) | RunStage::Beginning { .. } => None,
             RunStage::Answering(answering) => {
                 let Answering { prepared: Prepared { pump, .. }, .. } = *answering;
                 let leaving = Leaving { failure: why, taken: self.account.taken, on_disconnect };
-                (leave(pump, leaving, &self.gateway), self.account.said.output_events > 0)
+                leave(pump, leaving, &self.gateway)
             }
-            RunStage::Counting { live, .. } => (Some(live), false),
-            RunStage::Over(live) => (live, false),
+            RunStage::Counting { live, .. } => Some(live),
+            RunStage::Over(live) => live,
         }
     }
 
-    fn begun(&mut self, Ready { prepared, left_out, slot }: Ready) {
+    fn begin(&mut self, slot: Slot, work: Work) {
+        let left_out = work.left_out;
+        let begins = Box::pin(begin(Arc::clone(&self.gateway), Arc::clone(&self.meter), work));
+        self.stage = RunStage::Beginning { begins, left_out, slot, cancelled: None };
+    }
+
+    fn begun(&mut self, begun: Result<Prepared, TaskEnd>) {
+        let RunStage::Beginning { left_out, slot, cancelled, .. } = std::mem::replace(&mut self.stage, RunStage::Over(None)) else {
+            return;
+        };
+        let prepared = match begun {
+            Ok(prepared) => prepared,
+            Err(end) => return self.refused(end),
+        };
         if left_out > 0 {
             let told = format!("the conversation is longer than the model's context: its {left_out} oldest messages were left out");
             self.happenings.push_back(Happening::Notice(told.into()));
         }
         let (scanner, answer) = (Scanner::new(MAX_EVENT), Assembler::new());
         self.stage = RunStage::Answering(Box::new(Answering { prepared, scanner, answer, _slot: slot }));
+        if let Some(why) = cancelled {
+            self.cancel(why);
+        }
     }
 
     /// The stream has ended: as a turn of the conversation, or as a failure.
@@ -239,9 +288,9 @@ impl Run {
             let theirs = pump.detail().provider.as_ref().filter(|theirs| theirs.failure == failure);
             let message = theirs.and_then(|theirs| theirs.message.as_deref()).map(Arc::from);
             let retry_after = refuse::wait_for(failure, pump.pushback());
-            let partial = ending.is_some_and(|ending| ending.is_partial());
             let (live, _) = pump.into_parts();
-            return self.over(Some(live), TaskEnd::Failed { failure, message, partial, retry_after, stream: Some(stream) });
+            let end = TaskEnd::Failed { failure, message, partial: self.is_partial(), retry_after, stream: Some(stream) };
+            return self.over(Some(live), end);
         }
         let usage = pump.live().exchange.tally().asked().next_back().and_then(|attempt| attempt.usage);
         let (live, _) = pump.into_parts();
@@ -261,6 +310,14 @@ impl Run {
         self.stage = RunStage::Counting { live, end: Box::pin(end) };
     }
 
+    /// It ended before there was a stream.
+    fn refused(&mut self, end: TaskEnd) {
+        if let TaskEnd::Failed { failure, .. } = &end {
+            self.gateway.metrics.refused(*failure);
+        }
+        self.over(None, end);
+    }
+
     fn over(&mut self, live: Option<Box<Live>>, end: TaskEnd) {
         self.stage = RunStage::Over(live);
         self.happenings.push_back(Happening::Ended(end));
@@ -268,6 +325,11 @@ impl Run {
 }
 
 impl Answering {
+    /// Whether the stream is at its end, though not all of it is told yet.
+    fn has_ended(&self) -> bool {
+        self.prepared.pump.live().exchange.ending().is_some()
+    }
+
     /// Takes what the pump gave: whole events, as a client of the HTTP endpoint would read them.
     fn read(&mut self, bytes: bytes::Bytes, happenings: &mut VecDeque<Happening>) {
         self.scanner.push(bytes);
@@ -282,12 +344,7 @@ impl Answering {
 impl Farewell {
     /// The client took all that was said.
     pub(super) fn taken(self) {
-        self.live.settle(self.account.said, Receipt::Taken);
-    }
-
-    /// It never will.
-    pub(super) fn lost(self) {
-        self.live.settle(self.account.taken, Receipt::Lost);
+        self.live.settle(self.said, Receipt::Taken);
     }
 }
 

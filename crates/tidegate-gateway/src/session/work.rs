@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use tidegate_config::{Model, Route};
 use tidegate_core::failure::Failure;
 use tidegate_core::id::{SessionId, TaskId};
-use tidegate_core::session::{Ask, Counted, Prompt, Room, Session, Task, TaskEnd};
+use tidegate_core::session::{Ask, Counted, Prompt, Room, Session, TaskEnd};
 use tidegate_ledger::KeyInfo;
 use tidegate_ledger::spend::{self, Sample};
 use tidegate_wire::session::messages;
@@ -63,7 +63,7 @@ impl From<WorkCaller> for Caller {
     }
 }
 
-/// Makes work of `task`, which `session` has just started: its model is known and allowed, and its conversation cut to what fits.
+/// Makes work of the `prompt` of a `task` that `session` has just started: its model is known and allowed, and its conversation cut to what fits.
 ///
 /// The future fails with the end of the task, where it may not run.
 ///
@@ -74,9 +74,10 @@ pub(super) fn of(
     gateway: Arc<Gateway>,
     caller: Caller,
     session: &Session,
-    task: &Task,
+    task: TaskId,
+    prompt: &Prompt,
 ) -> impl Future<Output = Result<Work, TaskEnd>> + Send + use<> {
-    let (id, task, prompt, history) = (session.id(), task.id, task.prompt.clone(), session.history().clone());
+    let (id, prompt, history) = (session.id(), prompt.clone(), session.history().clone());
     async move {
         let setup = gateway.setup();
         // A session may last longer than its key.

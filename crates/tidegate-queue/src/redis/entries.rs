@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use tidegate_core::id::TaskId;
+use tracing::error;
 
 use crate::error::QueueError;
 use crate::log::{End, Entry, Output};
@@ -26,27 +27,31 @@ pub(super) struct LogEntry {
 
 #[derive(Debug)]
 pub(super) enum What {
-    /// From here on the owner is the one with this epoch.
-    Owner(u64),
+    /// From here on there is another owner.
+    Owner,
     /// An owner's entry, which had read until here.
     Journal { read: Position, data: Bytes },
     /// Said about a task.
     Output(Output),
+    /// Not by this version of the program. It is passed over.
+    Unknown,
 }
 
 impl LogEntry {
-    /// Reads one that Redis told.
+    /// Reads one that Redis told. Fails on an id that is none, which Redis doesn't tell.
     pub(super) fn read((id, fields): RawEntry) -> Result<Self, QueueError> {
-        let at = position(&id)?;
-        let what = What::read(&Fields(fields)).ok_or_else(|| QueueError::Unavailable(format!("entry {id} of a log can't be read")))?;
-        Ok(Self { at, what })
+        let what = What::read(&Fields(fields)).unwrap_or_else(|| {
+            error!(id, "an entry of a log can't be read and is passed over");
+            What::Unknown
+        });
+        Ok(Self { at: position(&id)?, what })
     }
 }
 
 impl What {
     fn read(fields: &Fields) -> Option<Self> {
         Some(match fields.text("kind")? {
-            "owner" => Self::Owner(fields.text("epoch")?.parse().ok()?),
+            "owner" => Self::Owner,
             "journal" => Self::Journal { read: position(fields.text("read")?).ok()?, data: fields.data()? },
             "piece" => Self::Output(Output::Piece { task: fields.task()?, data: fields.data()? }),
             "end" => Self::Output(Output::Ended { task: fields.task()?, end: fields.end()? }),
@@ -97,11 +102,6 @@ pub(super) fn id((millis, number): Position) -> String {
     format!("{millis}-{number}")
 }
 
-/// The next id that could be.
-pub(super) fn id_after((millis, number): Position) -> String {
-    id((millis, number.saturating_add(1)))
-}
-
 /// Puts a log into the order in which its owners saw it.
 ///
 /// An output may lie in the log before a journal entry whose writer had not read it yet; for that owner it came later, and an heir has to
@@ -117,7 +117,8 @@ pub(super) fn in_owners_order(log: Vec<LogEntry>) -> Vec<Entry> {
                 }
                 seen.push(Entry::Journal(data));
             }
-            What::Owner(_) => seen.extend(unread.drain(..).map(|(_, output)| Entry::Output(output))),
+            What::Owner => seen.extend(unread.drain(..).map(|(_, output)| Entry::Output(output))),
+            What::Unknown => {}
         }
     }
     seen.extend(unread.into_iter().map(|(_, output)| Entry::Output(output)));

@@ -71,7 +71,7 @@ async fn fetch_some(
         Some(reader) => reader,
         None => process.link.another(BLOCK).await?,
     };
-    let tasks = read_tasks(&mut reader, waiting.len().min(AT_ONCE)).await.map_err(unavailable)?;
+    let tasks = read_tasks(&mut reader, waiting.len().min(AT_ONCE)).await.map_err(|error| unavailable(&error))?;
     *connection = Some(reader);
     for (entry, fields) in tasks {
         if let Some(lease) = begin(process, (entry, fields)).await? {
@@ -106,10 +106,11 @@ async fn begin(process: &Arc<Process>, (entry, fields): RawEntry) -> Result<Opti
         error!(entry, "a task can't be read");
         return Ok(None);
     };
+    let worker = process.token();
     let mut call = process.call(&SCRIPTS.begin, session);
-    call.arg(&process.name).arg(task.to_string()).arg(entry);
-    let begun: Option<(u64, u32, Bytes)> = process.run(&call).await?;
-    Ok(begun.map(|(fence, attempt, payload)| Lease::new(Arc::clone(process), Begun { session, task, fence, attempt, payload })))
+    call.arg(&worker).arg(task.to_string()).arg(entry);
+    let begun: Option<(u32, Bytes)> = process.run(&call).await?;
+    Ok(begun.map(|(attempt, payload)| Lease::new(Arc::clone(process), Begun { session, task, worker, attempt, payload })))
 }
 
 /// To the first who still waits, or back.

@@ -5,17 +5,17 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use redis::pipe;
+use redis::{RedisResult, pipe};
 use tidegate_core::id::SessionId;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 use tracing::error;
 
-use super::entries::{LogEntry, Position, Raw, RawEntry, What, id_after};
+use super::entries::{LogEntry, Position, Raw, What, id};
 use super::{Process, log_key, unavailable};
 use crate::error::QueueError;
 use crate::log::Output;
@@ -45,13 +45,16 @@ struct Inner {
 /// The reader's end of one session.
 #[derive(Debug)]
 struct Follow {
-    epoch: u64,
+    /// The owner's token.
+    owner: Arc<str>,
     ttl: Duration,
     touched: bool,
     /// When the session's expiry was put off the last time.
     refreshed: Instant,
     /// Up to here the log was read.
     position: Position,
+    /// The last entry that was read, but for the owner's own: those it deletes itself.
+    anchor: Position,
     outputs: mpsc::Sender<(Position, Output)>,
     fate: Arc<Fate>,
 }
@@ -61,6 +64,8 @@ struct Follow {
 struct Fate {
     /// The reader found no room, and has to be told when there is some.
     no_room: AtomicBool,
+    /// The number of the owner's last command that was answered.
+    answered: AtomicU64,
     /// Why nothing comes any more.
     over: OnceLock<QueueError>,
 }
@@ -75,17 +80,26 @@ pub(super) struct Followed {
 /// A log to read.
 pub(super) struct Read {
     session: SessionId,
-    epoch: u64,
+    owner: Arc<str>,
     position: Position,
     room: usize,
 }
 
+/// What the server has to agree with, if the session is to go on.
+pub(super) struct Held {
+    pub(super) session: SessionId,
+    pub(super) owner: Arc<str>,
+    pub(super) answered: u64,
+    pub(super) anchor: Position,
+}
+
 impl Follows {
     /// Begins to follow a session, behind `position`. Whoever in this process followed it before is fenced off.
-    pub(super) fn add(&self, session: SessionId, epoch: u64, ttl: Duration, position: Position) -> Followed {
+    pub(super) fn add(&self, session: SessionId, owner: Arc<str>, ttl: Duration, position: Position) -> Followed {
         let (sender, outputs) = mpsc::channel(AHEAD);
         let fate = Arc::new(Fate::default());
-        let follow = Follow { epoch, ttl, touched: false, refreshed: Instant::now(), position, outputs: sender, fate: Arc::clone(&fate) };
+        let (refreshed, touched) = (Instant::now(), false);
+        let follow = Follow { owner, ttl, touched, refreshed, position, anchor: position, outputs: sender, fate: Arc::clone(&fate) };
         if let Some(before) = self.lock().follows.insert(session, follow) {
             before.end(QueueError::Fenced);
         }
@@ -108,26 +122,33 @@ impl Follows {
         self.touched.notify_one();
     }
 
-    /// Nobody owns the session with this epoch any more.
-    pub(super) fn end(&self, session: SessionId, epoch: u64, why: QueueError) {
+    /// This is not the session's owner any more.
+    pub(super) fn end(&self, session: SessionId, owner: &str, why: QueueError) {
         let mut inner = self.lock();
-        if inner.follows.get(&session).is_some_and(|follow| follow.epoch == epoch) {
-            if let Some(follow) = inner.follows.remove(&session) {
-                follow.end(why);
-            }
+        if inner.follows.get(&session).is_some_and(|follow| *follow.owner == *owner)
+            && let Some(follow) = inner.follows.remove(&session)
+        {
+            follow.end(why);
         }
     }
 
-    /// Sessions whose expiry has to be put off now.
-    pub(super) fn due(&self, now: Instant) -> Vec<(SessionId, u64)> {
+    /// All sessions, or those whose expiry has to be put off at this moment.
+    pub(super) fn held(&self, due: Option<Instant>) -> Vec<Held> {
         let inner = self.lock();
-        let due = inner.follows.iter().filter(|(_, follow)| now.duration_since(follow.refreshed) >= follow.ttl / 3);
-        due.map(|(session, follow)| (*session, follow.epoch)).collect()
+        let is_due = |follow: &Follow| due.is_none_or(|now| now.duration_since(follow.refreshed) >= follow.ttl / 3);
+        let due = inner.follows.iter().filter(|(_, follow)| is_due(follow));
+        due.map(|(session, follow)| Held {
+            session: *session,
+            owner: Arc::clone(&follow.owner),
+            answered: follow.fate.answered.load(Ordering::Relaxed),
+            anchor: follow.anchor,
+        })
+        .collect()
     }
 
     /// It was put off, as asked for at `now`.
-    pub(super) fn refreshed(&self, session: SessionId, epoch: u64, now: Instant) {
-        if let Some(follow) = self.lock().follows.get_mut(&session).filter(|follow| follow.epoch == epoch) {
+    pub(super) fn refreshed(&self, held: &Held, now: Instant) {
+        if let Some(follow) = self.lock().follows.get_mut(&held.session).filter(|follow| follow.owner == held.owner) {
             follow.refreshed = now;
         }
     }
@@ -142,7 +163,7 @@ impl Follows {
             let Some(follow) = follows.get_mut(&session) else { continue };
             follow.touched = false;
             if let Some(room) = follow.room() {
-                reads.push(Read { session, epoch: follow.epoch, position: follow.position, room });
+                reads.push(Read { session, owner: Arc::clone(&follow.owner), position: follow.position, room });
             }
         }
         reads
@@ -151,9 +172,9 @@ impl Follows {
     /// Hands over what was read.
     fn deliver(&self, read: &Read, log: Raw) {
         let mut inner = self.lock();
-        let Some(follow) = inner.follows.get_mut(&read.session).filter(|follow| follow.epoch == read.epoch) else { return };
+        let Some(follow) = inner.follows.get_mut(&read.session).filter(|follow| follow.owner == read.owner) else { return };
         let more = log.len() == read.room;
-        let fenced = log.into_iter().any(|entry| follow.deliver(entry).is_break());
+        let fenced = log.into_iter().map_while(|entry| LogEntry::read(entry).ok()).any(|entry| follow.deliver(entry).is_break());
         if fenced {
             if let Some(follow) = inner.follows.remove(&read.session) {
                 follow.end(QueueError::Fenced);
@@ -191,21 +212,17 @@ impl Follow {
     }
 
     /// Breaks where the session is another's from here on.
-    fn deliver(&mut self, entry: RawEntry) -> ControlFlow<()> {
-        let entry = match LogEntry::read(entry) {
-            Ok(entry) => entry,
-            Err(fault) => {
-                error!(%fault, "an entry is passed over");
-                return ControlFlow::Continue(());
-            }
-        };
+    fn deliver(&mut self, entry: LogEntry) -> ControlFlow<()> {
         self.position = entry.at;
         match entry.what {
-            What::Owner(epoch) if epoch > self.epoch => return ControlFlow::Break(()),
+            // Only one that came later: what was there before was read when the session was taken over.
+            What::Owner => return ControlFlow::Break(()),
             // There is room: nobody else sends, and no more was read than fits. A receiver that is gone needs nothing.
             What::Output(output) => drop(self.outputs.try_send((entry.at, output))),
-            What::Owner(_) | What::Journal { .. } => {}
+            What::Journal { .. } => return ControlFlow::Continue(()),
+            What::Unknown => {}
         }
+        self.anchor = entry.at;
         ControlFlow::Continue(())
     }
 
@@ -221,6 +238,11 @@ impl Followed {
     /// Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<(Position, Output), QueueError> {
         self.outputs.recv().await.ok_or_else(|| self.fate.over.get().cloned().unwrap_or(QueueError::Fenced))
+    }
+
+    /// The owner's command with this number was answered.
+    pub(super) fn answered(&self, op: u64) {
+        self.fate.answered.store(op, Ordering::Relaxed);
     }
 
     /// Whether the reader waits for room that is there now.
@@ -239,7 +261,15 @@ pub(super) async fn read(process: Arc<Process>) {
             continue;
         }
         match read_logs(&process, &reads).await {
-            Ok(logs) => reads.iter().zip(logs).for_each(|(read, log)| follows.deliver(read, log)),
+            Ok(logs) => {
+                for (read, log) in reads.iter().zip(logs) {
+                    match log {
+                        Ok(log) => follows.deliver(read, log),
+                        // Its owner waits until something new is heard of it; the others don't.
+                        Err(error) => error!(session = %read.session, %error, "a log can't be read"),
+                    }
+                }
+            }
             Err(_) => {
                 reads.iter().for_each(|read| follows.touch(read.session));
                 sleep(RETRY).await;
@@ -248,11 +278,12 @@ pub(super) async fn read(process: Arc<Process>) {
     }
 }
 
-async fn read_logs(process: &Process, reads: &[Read]) -> Result<Vec<Raw>, QueueError> {
+async fn read_logs(process: &Process, reads: &[Read]) -> Result<Vec<RedisResult<Raw>>, QueueError> {
     let mut connection = process.link.connection().await?;
     let mut commands = pipe();
+    commands.ignore_errors();
     for read in reads {
-        commands.cmd("XRANGE").arg(log_key(read.session)).arg(id_after(read.position)).arg("+").arg("COUNT").arg(read.room);
+        commands.cmd("XRANGE").arg(log_key(read.session)).arg(format!("({}", id(read.position))).arg("+").arg("COUNT").arg(read.room);
     }
-    commands.query_async(&mut connection).await.map_err(unavailable)
+    commands.query_async(&mut connection).await.map_err(|error| unavailable(&error))
 }

@@ -27,7 +27,8 @@ pub(crate) struct Lease {
     task: TaskId,
     payload: Bytes,
     attempt: u32,
-    fence: u64,
+    /// Its token.
+    worker: String,
     /// Pieces that were not written yet, as far as is known. The first one is number `written` + 1.
     unsent: Vec<Piece>,
     written: u64,
@@ -49,19 +50,20 @@ enum Ended {
 pub(super) struct Begun {
     pub(super) session: SessionId,
     pub(super) task: TaskId,
-    pub(super) fence: u64,
+    /// The token that it was begun with.
+    pub(super) worker: String,
     pub(super) attempt: u32,
     pub(super) payload: Bytes,
 }
 
 impl Lease {
     pub(super) fn new(process: Arc<Process>, begun: Begun) -> Self {
-        let Begun { session, task, fence, attempt, payload } = begun;
+        let Begun { session, task, worker, attempt, payload } = begun;
         let (ended, end) = oneshot::channel();
         let (stopper, stop) = watch::channel(None);
         let kept = process.leases.add(session);
-        tokio::spawn(keep(Keeper { process: Arc::clone(&process), session, fence, stopper, kept }, end));
-        Self { process, session, task, payload, attempt, fence, unsent: Vec::new(), written: 0, stop, ended: Some(ended) }
+        tokio::spawn(keep(Keeper { process: Arc::clone(&process), session, worker: worker.clone(), stopper, kept }, end));
+        Self { process, session, task, payload, attempt, worker, unsent: Vec::new(), written: 0, stop, ended: Some(ended) }
     }
 
     pub(crate) fn session(&self) -> SessionId {
@@ -90,7 +92,7 @@ impl Lease {
             return Ok(());
         }
         let mut call = self.process.call(&SCRIPTS.emit, self.session);
-        call.arg(self.fence);
+        call.arg(&self.worker);
         self.add_unsent(&mut call);
         verdict(&self.process.run::<String>(&call).await?)?;
         self.written += u64::try_from(self.unsent.len()).unwrap_or(u64::MAX);
@@ -100,7 +102,7 @@ impl Lease {
 
     pub(crate) async fn settle(&mut self, end: Bytes) -> Result<(), QueueError> {
         let mut call = self.process.call(&SCRIPTS.settle, self.session);
-        call.arg(self.fence).arg(self.task.to_string()).arg(end.as_ref());
+        call.arg(&self.worker).arg(self.task.to_string()).arg(end.as_ref());
         self.add_unsent(&mut call);
         verdict(&self.process.run::<String>(&call).await?)?;
         self.finish(Ended::Settled);
@@ -131,7 +133,7 @@ impl Lease {
 struct Keeper {
     process: Arc<Process>,
     session: SessionId,
-    fence: u64,
+    worker: String,
     stopper: watch::Sender<Option<Stop>>,
     kept: Kept,
 }
@@ -169,7 +171,7 @@ impl Keeper {
     /// Says that the worker lives. Returns why the task was cancelled, if it was.
     async fn renew(&self) -> Result<Option<Bytes>, QueueError> {
         let mut call = self.process.call(&SCRIPTS.renew, self.session);
-        let (word, cancelled): (String, Option<Bytes>) = self.process.run(call.arg(self.fence)).await?;
+        let (word, cancelled): (String, Option<Bytes>) = self.process.run(call.arg(&self.worker)).await?;
         verdict(&word).map(|()| cancelled)
     }
 
@@ -180,7 +182,7 @@ impl Keeper {
             None => 0,
         };
         let mut call = self.process.call(&SCRIPTS.release, self.session);
-        call.arg(self.fence).arg(self.process.settings.attempts).arg(untouched);
+        call.arg(&self.worker).arg(self.process.settings.attempts).arg(untouched);
         // Refused, it is another's already.
         if let Err(error) = self.process.run::<String>(&call).await {
             warn!(session = %self.session, %error, "a task can't be given back, and waits until its lease runs out");

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
-use super::{CALL, PREFIX, Process, unavailable};
+use super::{CALL, PREFIX, Process, unavailable, upkeep};
 use crate::error::QueueError;
 
 /// How often a silent connection is asked whether it lives.
@@ -43,7 +43,9 @@ impl Link {
         let info = url.into_connection_info().map_err(|error| error.to_string())?;
         // The third version of the protocol tells what is new on the connection that is there anyway.
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(settings)).map_err(|error| error.to_string())?;
+        // Many small commands share the connection; none waits for another's packet.
+        let socket = info.tcp_settings().clone().set_nodelay(true);
+        let client = Client::open(info.set_redis_settings(settings).set_tcp_settings(socket)).map_err(|error| error.to_string())?;
         Ok(Self { client, state: watch::Sender::new(State::Connecting), outages: watch::Sender::new(0) })
     }
 
@@ -51,21 +53,20 @@ impl Link {
         matches!(*self.state.borrow(), State::Up(_))
     }
 
-    /// The connection. Waits for it while it is being made, and no longer than [`CALL`].
+    /// The connection. Waits for it while it is being made.
     pub(super) async fn connection(&self) -> Result<MultiplexedConnection, QueueError> {
         let mut state = self.state.subscribe();
-        let known = timeout(CALL, state.wait_for(|state| !matches!(state, State::Connecting))).await;
-        match known.ok().and_then(Result::ok).as_deref() {
-            Some(State::Up(connection)) => Ok(connection.clone()),
-            Some(State::Down(why)) => Err(QueueError::Unavailable(why.clone())),
-            Some(State::Connecting) | None => Err(QueueError::Unavailable("not connected".to_owned())),
+        match state.wait_for(|state| !matches!(state, State::Connecting)).await.as_deref() {
+            Ok(State::Up(connection)) => Ok(connection.clone()),
+            Ok(State::Down(why)) => Err(QueueError::Unavailable(why.clone())),
+            Ok(State::Connecting) | Err(_) => Err(QueueError::Unavailable("not connected".to_owned())),
         }
     }
 
     /// A connection of one's own, for commands that wait, for at most `longest`, where all behind them would wait, too.
     pub(super) async fn another(&self, longest: Duration) -> Result<MultiplexedConnection, QueueError> {
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CALL)).set_response_timeout(Some(longest + CALL));
-        self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(unavailable)
+        self.client.get_multiplexed_async_connection_with_config(&config).await.map_err(|error| unavailable(&error))
     }
 
     /// Changes with each outage that lasts.
@@ -106,7 +107,7 @@ pub(super) async fn keep(process: Arc<Process>) {
     let mut trouble: Option<Trouble> = None;
     loop {
         let lost = Arc::new(Notify::new());
-        match link.connect(&process, &lost).await {
+        match connect_and_compare(&process, &lost).await {
             Ok(connection) => {
                 if let Some(trouble) = trouble.take() {
                     info!(seconds = trouble.since.elapsed().as_secs(), "the queue's server is back");
@@ -132,6 +133,13 @@ pub(super) async fn keep(process: Arc<Process>) {
             }
         }
     }
+}
+
+/// Connects, and finds out what the server has lost before anybody builds on it.
+async fn connect_and_compare(process: &Arc<Process>, lost: &Arc<Notify>) -> RedisResult<MultiplexedConnection> {
+    let mut connection = process.link.connect(process, lost).await?;
+    upkeep::refresh(process, &mut connection, &process.follows.held(None), Instant::now()).await?;
+    Ok(connection)
 }
 
 /// An outage.

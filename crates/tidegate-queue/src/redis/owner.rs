@@ -8,7 +8,7 @@ use redis::{Script, ToRedisArgs};
 use tidegate_core::id::{SessionId, TaskId};
 use tokio::sync::watch;
 
-use super::entries::{Position, id, id_after};
+use super::entries::{Position, id};
 use super::follow::Followed;
 use super::scripts::SCRIPTS;
 use super::{Home, verdict};
@@ -20,7 +20,8 @@ use crate::log::Output;
 pub(crate) struct Owner {
     home: Arc<Home>,
     session: SessionId,
-    epoch: u64,
+    /// Its token.
+    name: Arc<str>,
     /// Counts its commands.
     op: u64,
     /// The last output that was returned, or where the session was taken over.
@@ -32,10 +33,11 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    pub(super) fn new(home: Arc<Home>, session: SessionId, ttl: Duration, epoch: u64, at: Position) -> Self {
-        let outputs = home.process.follows.add(session, epoch, ttl, at);
+    pub(super) fn new(home: Arc<Home>, session: SessionId, ttl: Duration, name: String, at: Position) -> Self {
+        let name: Arc<str> = name.into();
+        let outputs = home.process.follows.add(session, Arc::clone(&name), ttl, at);
         let outages = home.process.link.outages();
-        Self { home, session, epoch, op: 0, read: at, in_doubt: false, outputs, outages }
+        Self { home, session, name, op: 0, read: at, in_doubt: false, outputs, outages }
     }
 
     pub(crate) fn session(&self) -> SessionId {
@@ -70,7 +72,7 @@ impl Owner {
     }
 
     pub(crate) async fn snapshot(&mut self, state: Bytes) -> Result<(), QueueError> {
-        self.command(&SCRIPTS.snapshot, (id_after(self.read), &state[..])).await?;
+        self.command(&SCRIPTS.snapshot, (id(self.read), &state[..])).await?;
         self.in_doubt = false;
         Ok(())
     }
@@ -93,10 +95,11 @@ impl Owner {
         self.op += 1;
         let process = &self.home.process;
         let mut call = process.call(script, self.session);
-        call.arg(self.epoch).arg(self.op).arg(arguments);
+        call.arg(&*self.name).arg(self.op).arg(arguments);
         let outcome = verdict(&process.run::<String>(&call).await?);
+        self.outputs.answered(self.op);
         if let Err(why @ (QueueError::Fenced | QueueError::Gone)) = &outcome {
-            process.follows.end(self.session, self.epoch, why.clone());
+            process.follows.end(self.session, &self.name, why.clone());
         }
         outcome
     }
@@ -104,6 +107,6 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.home.process.follows.end(self.session, self.epoch, QueueError::Fenced);
+        self.home.process.follows.end(self.session, &self.name, QueueError::Fenced);
     }
 }

@@ -7,19 +7,27 @@ use redis::Script;
 pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(Scripts::new);
 
 macro_rules! scripts {
-    ($($name:ident)*) => {
+    ($($flags:literal: $($name:ident)*;)*) => {
         pub(super) struct Scripts {
-            $(pub(super) $name: Script,)*
+            $($(pub(super) $name: Script,)*)*
         }
 
         impl Scripts {
             fn new() -> Self {
                 Self {
-                    $($name: Script::new(concat!(include_str!("scripts/prelude.lua"), include_str!(concat!("scripts/", stringify!($name), ".lua")))),)*
+                    $($($name: Script::new(concat!(
+                        "#!lua flags=", $flags, "\n",
+                        include_str!("scripts/prelude.lua"),
+                        include_str!(concat!("scripts/", stringify!($name), ".lua")),
+                    )),)*)*
                 }
             }
         }
     };
 }
 
-scripts! { create adopt refresh journal snapshot submit cancel end begin renew emit settle release reap depth }
+// A server whose memory is full takes nothing new, but what it has comes to its end and makes room.
+scripts! {
+    "": create adopt journal snapshot submit begin emit;
+    "allow-oom": refresh cancel end renew settle release reap depth;
+}

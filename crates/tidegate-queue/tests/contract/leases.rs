@@ -1,11 +1,11 @@
 //! Leases: kept, dropped, lost, stolen.
 
-use std::time::Duration;
-
 use tidegate_queue::{End, Lease, Output, Queue, QueueError, Settings, Stop};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::support::{LEASE, Server, bytes, create, invisible, lease, next, nothing, running, said, settings, soon, task, visible};
+use crate::support::{
+    LEASE, Server, bytes, create, invisible, lease, next, nothing, patient, running, said, settings, soon, task, visible,
+};
 
 /// A worker process that can be frozen and can vanish: it does something only while it is asked to.
 struct Worker {
@@ -54,8 +54,7 @@ pub(crate) async fn a_lease_is_kept_for_as_long_as_it_is_held(server: impl Serve
 }
 
 pub(crate) async fn a_lease_that_is_dropped_before_output_runs_again_at_once(server: impl Server) {
-    let patient = Settings { lease: Duration::from_secs(300), ..settings() };
-    let queue = server.queue(patient);
+    let queue = server.queue(patient());
     let (mut owner, mut first) = running(&queue, &queue).await;
     first.emit([invisible("begins")]).await.expect("emitted");
     drop(first);
@@ -67,8 +66,7 @@ pub(crate) async fn a_lease_that_is_dropped_before_output_runs_again_at_once(ser
 }
 
 pub(crate) async fn a_lease_that_is_dropped_after_output_ends_the_task_as_lost(server: impl Server) {
-    let patient = Settings { lease: Duration::from_secs(300), ..settings() };
-    let queue = server.queue(patient);
+    let queue = server.queue(patient());
     let (mut owner, mut first) = running(&queue, &queue).await;
     let task = first.task();
     first.emit([visible("half")]).await.expect("emitted");
@@ -174,8 +172,7 @@ pub(crate) async fn a_cancelled_task_whose_worker_vanishes_ends_as_cancelled(ser
 }
 
 pub(crate) async fn whoever_stops_waiting_for_a_lease_takes_no_task_along(server: impl Server) {
-    let patient = Settings { lease: Duration::from_secs(300), ..settings() };
-    let (gateway, worker) = (server.queue(settings()), server.queue(patient));
+    let (gateway, worker) = (server.queue(settings()), server.queue(patient()));
     let mut owner = create(&gateway).await;
     for round in 0..20_u32 {
         // At any moment between asking and getting.

@@ -4,6 +4,7 @@
 
 mod chaos;
 mod leases;
+mod only_redis;
 mod outages;
 mod redis;
 mod sessions;

@@ -1,36 +1,30 @@
 //! The server gone, frozen, killed, started again.
 
-use std::time::Duration;
-
 use tidegate_queue::{End, Entry, Output, QueueError};
 
 use crate::support::{
-    Server, TTL, a_moment, bytes, create, in_time, invisible, lease, next, running, said, session, settings, soon, task, until_available,
-    visible,
+    Server, TTL, a_moment, bytes, create, invisible, is_unavailable, lease, next, patient, running, said, session, settings, soon, task,
+    until_available, visible,
 };
-
-fn is_unavailable<T>(answer: Result<T, QueueError>) -> bool {
-    matches!(answer, Err(QueueError::Unavailable(_)))
-}
 
 pub(crate) async fn without_its_server_everything_fails_in_time_and_recovers(mut server: impl Server) {
     let queue = server.queue(settings());
     let (mut owner, mut held) = running(&queue, &queue).await;
     let mut other = create(&queue).await;
     server.kill();
-    assert!(is_unavailable(in_time(held.emit([visible("half")])).await));
-    assert!(is_unavailable(in_time(owner.cancel(held.task(), bytes("stop it"))).await));
-    assert!(is_unavailable(in_time(other.journal(&[bytes("asked")])).await));
-    assert!(is_unavailable(in_time(other.submit(task(), bytes("do it"))).await));
-    assert!(is_unavailable(in_time(other.snapshot(bytes("state"))).await));
-    assert!(is_unavailable(in_time(queue.create(session(), TTL)).await));
-    assert!(is_unavailable(in_time(queue.adopt(session(), TTL)).await));
-    assert!(is_unavailable(in_time(queue.depth()).await));
-    assert!(is_unavailable(in_time(queue.lease()).await));
+    is_unavailable(held.emit([visible("half")])).await;
+    is_unavailable(owner.cancel(held.task(), bytes("stop it"))).await;
+    is_unavailable(other.journal(&[bytes("asked")])).await;
+    is_unavailable(other.submit(task(), bytes("do it"))).await;
+    is_unavailable(other.snapshot(bytes("state"))).await;
+    is_unavailable(queue.create(session(), TTL)).await;
+    is_unavailable(queue.adopt(session(), TTL)).await;
+    is_unavailable(queue.depth()).await;
+    is_unavailable(queue.lease()).await;
     assert!(!queue.is_available());
     // Also for a process that starts while it is gone.
     let late = server.queue(settings());
-    assert!(is_unavailable(in_time(late.create(session(), TTL)).await));
+    is_unavailable(late.create(session(), TTL)).await;
     server.start_again();
     let mut owner = until_available(async || late.create(session(), TTL).await).await.expect("a session");
     owner.submit(task(), bytes("do it")).await.expect("submitted");
@@ -39,13 +33,13 @@ pub(crate) async fn without_its_server_everything_fails_in_time_and_recovers(mut
 }
 
 pub(crate) async fn a_server_that_does_not_answer_is_noticed_in_time(server: impl Server) {
-    let queue = server.queue(settings());
+    let queue = server.queue(patient());
     let (mut owner, mut held) = running(&queue, &queue).await;
     server.freeze();
-    assert!(is_unavailable(in_time(held.emit([visible("half")])).await));
-    assert!(is_unavailable(in_time(owner.journal(&[bytes("asked")])).await));
-    assert!(is_unavailable(in_time(queue.create(session(), TTL)).await));
-    assert!(is_unavailable(in_time(queue.lease()).await));
+    is_unavailable(held.emit([visible("half")])).await;
+    is_unavailable(owner.journal(&[bytes("asked")])).await;
+    is_unavailable(queue.create(session(), TTL)).await;
+    is_unavailable(queue.lease()).await;
     server.thaw();
     until_available(async || held.emit([]).await).await.expect("emitted");
     assert_eq!(next(&mut owner).await, said(held.task(), "half"));
@@ -80,16 +74,14 @@ pub(crate) async fn a_server_that_is_killed_and_started_again_has_lost_nothing(m
 }
 
 pub(crate) async fn a_running_task_goes_on_after_a_restart_with_each_piece_once(mut server: impl Server) {
-    // Longer than the outage: the lease outlives it.
-    let long = tidegate_queue::Settings { lease: Duration::from_secs(30), ..settings() };
-    let (gateway, worker) = (server.queue(long.clone()), server.queue(long));
+    let (gateway, worker) = (server.queue(patient()), server.queue(patient()));
     let (mut owner, mut lease) = running(&gateway, &worker).await;
     let task = lease.task();
     lease.emit([visible("a")]).await.expect("emitted");
     assert_eq!(next(&mut owner).await, said(task, "a"));
     server.kill();
-    assert!(is_unavailable(lease.emit([visible("b")]).await));
-    assert!(is_unavailable(lease.emit([visible("c")]).await));
+    is_unavailable(lease.emit([visible("b")])).await;
+    is_unavailable(lease.emit([visible("c")])).await;
     server.start_again();
     until_available(async || lease.emit([]).await).await.expect("emitted");
     lease.emit([visible("d")]).await.expect("emitted");
@@ -106,9 +98,9 @@ pub(crate) async fn a_journal_in_doubt_is_settled_by_a_snapshot(server: impl Ser
     owner.journal(&[bytes("sure")]).await.expect("written");
     server.freeze();
     // It lies in the frozen server's socket, and is read whenever that goes on, perhaps behind what the owner sends later elsewhere.
-    assert!(is_unavailable(owner.journal(&[bytes("in doubt")]).await));
+    is_unavailable(owner.journal(&[bytes("in doubt")])).await;
     assert_eq!(owner.journal(&[bytes("more")]).await, Err(QueueError::InDoubt));
-    assert!(is_unavailable(owner.snapshot(bytes("not written")).await));
+    is_unavailable(owner.snapshot(bytes("not written"))).await;
     server.thaw();
     until_available(async || owner.snapshot(bytes("state")).await).await.expect("written");
     owner.journal(&[bytes("sure again")]).await.expect("written");
@@ -118,13 +110,12 @@ pub(crate) async fn a_journal_in_doubt_is_settled_by_a_snapshot(server: impl Ser
 }
 
 pub(crate) async fn an_owner_is_told_of_an_outage_that_lasts_and_reads_on_afterwards(mut server: impl Server) {
-    let long = tidegate_queue::Settings { lease: Duration::from_secs(60), ..settings() };
-    let (gateway, worker) = (server.queue(long.clone()), server.queue(long));
+    let (gateway, worker) = (server.queue(patient()), server.queue(patient()));
     let (mut owner, mut lease) = running(&gateway, &worker).await;
     lease.emit([invisible("before")]).await.expect("emitted");
     assert_eq!(next(&mut owner).await, said(lease.task(), "before"));
     server.kill();
-    assert!(is_unavailable(soon(owner.next()).await), "once");
+    assert!(matches!(soon(owner.next()).await, Err(QueueError::Unavailable(_))), "once");
     server.start_again();
     until_available(async || lease.emit([visible("after")]).await).await.expect("emitted");
     assert_eq!(next(&mut owner).await, said(lease.task(), "after"));

@@ -35,6 +35,11 @@ pub(crate) fn settings() -> Settings {
     Settings { lease: LEASE, ..Settings::default() }
 }
 
+/// With leases that don't run out within a test.
+pub(crate) fn patient() -> Settings {
+    Settings { lease: Duration::from_secs(300), ..Settings::default() }
+}
+
 pub(crate) fn session() -> SessionId {
     SessionId::new(number(), rand::random())
 }
@@ -70,9 +75,10 @@ pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(20), what).await.expect("it happens within twenty seconds")
 }
 
-/// Fails unless it ends as soon as every failing call has to.
-pub(crate) async fn in_time<T>(what: impl Future<Output = T>) -> T {
-    timeout(IN_TIME, what).await.expect("it ends in time")
+/// The call says in time that the server is not there.
+pub(crate) async fn is_unavailable<T: std::fmt::Debug>(call: impl Future<Output = Result<T, QueueError>>) {
+    let answer = timeout(IN_TIME, call).await.expect("it ends in time");
+    assert!(matches!(answer, Err(QueueError::Unavailable(_))), "{answer:?}");
 }
 
 pub(crate) async fn create(queue: &Queue) -> Owner {
@@ -116,7 +122,6 @@ pub(crate) async fn a_moment() {
 /// Nothing comes for as long as something wrong would need to.
 pub(crate) async fn nothing<T: std::fmt::Debug>(what: impl Future<Output = T>) {
     // That nothing happens can't be waited for.
-    if let Ok(something) = timeout(LEASE * 3, what).await {
-        panic!("nothing should come, but {something:?}");
-    }
+    let something = timeout(LEASE * 3, what).await;
+    assert!(something.is_err(), "nothing should come, but {something:?}");
 }

@@ -1,8 +1,8 @@
 //! Tasks: submitted, run, cancelled, counted.
 
-use tidegate_queue::{Depth, End, Output, Queue, QueueError, Settings, Stop};
+use tidegate_queue::{Depth, End, Output, QueueError, Settings, Stop};
 
-use crate::support::{Server, bytes, create, invisible, lease, next, nothing, running, said, settings, soon, task, visible};
+use crate::support::{Server, bytes, create, invisible, lease, next, nothing, patient, running, said, settings, soon, task, visible};
 
 pub(crate) async fn a_task_reaches_a_worker_and_its_answer_comes_back_in_order(server: impl Server) {
     let (gateway, worker) = (server.queue(settings()), server.queue(settings()));
@@ -90,7 +90,7 @@ pub(crate) async fn no_more_tasks_wait_than_may_however_many_are_submitted_at_on
         match submitted.await.expect("no panic") {
             (Ok(()), owner) => accepted.push(owner),
             (Err(QueueError::Full), owner) => refused.push(owner),
-            (Err(other), _) => panic!("{other}"),
+            (Err(other), _) => unreachable!("{other}"),
         }
     }
     assert_eq!((accepted.len(), refused.len()), (5, 15));
@@ -127,9 +127,8 @@ pub(crate) async fn a_waiting_task_is_cancelled_at_once_and_no_worker_gets_it(se
 }
 
 pub(crate) async fn a_running_task_is_told_to_stop_and_ends_as_its_worker_says(server: impl Server) {
-    // With a lease so long that it is not renewed within this test: the worker is told.
-    let patient = Settings { lease: std::time::Duration::from_secs(300), ..settings() };
-    let (gateway, worker): (Queue, Queue) = (server.queue(settings()), server.queue(patient));
+    // The lease is not renewed within this test: the worker is told.
+    let (gateway, worker) = (server.queue(settings()), server.queue(patient()));
     let (mut owner, mut lease) = running(&gateway, &worker).await;
     let (task, stopped) = (lease.task(), lease.stopped());
     lease.emit([visible("half")]).await.expect("emitted");

@@ -233,16 +233,11 @@ fn a_queue_outside_this_process_is_refused_and_its_password_not_shown() {
         &env,
         Vec::new(),
         &expect![[r#"
-        error: queue.backend: "redis" is not available in this version
-         |
-         = note: set by the environment variable QUEUE_TYPE
-         = help: write "memory", or set QUEUE_TYPE=memory in the environment; prompts wait in this process
-
-        error: queue.redis: the value is no address of a Redis server
-         |
-         = note: set by the environment variable REDIS_URL
-         = help: write scheme, host and port, such as "redis://redis.internal:6379", or rediss:// for TLS
-    "#]],
+            error: queue.redis: the value is no address of a Redis server
+             |
+             = note: set by the environment variable REDIS_URL
+             = help: write scheme, host and port, such as "redis://redis.internal:6379", or rediss:// for TLS
+        "#]],
     );
     check(
         "[queue]\nbackend = \"kafka\"\nredis = \"rediss://name:secret@cache:port\"\n",

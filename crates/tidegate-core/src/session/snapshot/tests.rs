@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::failure::Failure;
 use crate::id::StreamId;
 use crate::session::history::Counted;
 use crate::session::{Body, Message, QueuePolicy, TaskEnd};
@@ -11,6 +12,10 @@ fn at(millis: u64) -> Moment {
 
 fn task(number: u128) -> TaskId {
     TaskId::new(0, number)
+}
+
+fn failed() -> TaskEnd {
+    TaskEnd::Failed { failure: Failure::UpstreamCut, message: None, partial: true, retry_after: None, stream: None }
 }
 
 /// Something that happens to a session.
@@ -74,7 +79,7 @@ impl Owner {
     }
 
     fn step(&mut self, step: &Step) {
-        let running = self.session.running().map(|(task, prompt)| (task, prompt.clone()));
+        let running = self.session.running().map(|running| (running.task, running.prompt.clone()));
         match (step, running) {
             (Step::Prompt { id, has_room }, _) => {
                 let id = id.map(|id| Arc::from(format!("p-{id}")));
@@ -86,7 +91,7 @@ impl Owner {
             (Step::Invalid, _) => self.give(Input::Invalid("no".into())),
             (Step::Token, Some((task, _))) => self.give(Input::Token { task, data: "tok".into() }),
             (Step::Ends { whole: false }, Some((task, _))) => {
-                self.give(Input::Ended { task, end: TaskEnd::given_up(Failure::UpstreamCut, true) });
+                self.give(Input::Ended { task, end: failed() });
             }
             (Step::Ends { whole: true }, Some((task, prompt))) => {
                 let ask = self.session.history().ask(&Counted { text: prompt.content, tokens: 1 }, None);

@@ -34,25 +34,25 @@ fn what_an_owner_had_not_read_comes_after_what_it_wrote_although_it_lies_before_
 
 #[test]
 fn an_heir_read_everything_so_a_second_heir_sees_the_first_ones_order() {
-    let taken_over = LogEntry { at: (1, 4), what: What::Owner(2) };
+    let taken_over = LogEntry { at: (1, 4), what: What::Owner };
     assert_eq!(order(vec![output(1), journal(2, 0), output(3), taken_over, journal(5, 4), output(6)]), "j2 1 3 j5 6");
 }
 
 #[test]
-fn ids_read_as_they_are_written_and_order_by_time_then_number() {
+fn ids_read_as_they_are_written() {
     assert_eq!(position("17-4"), Ok((17, 4)));
     assert_eq!(id((17, 4)), "17-4");
-    assert_eq!(id_after((17, 4)), "17-5");
-    assert!((9, 9) < (17, 4) && (17, 3) < (17, 4));
     assert!(position("17").is_err());
 }
 
 #[test]
-fn an_entry_that_nobody_wrote_is_an_error_and_no_panic() {
+fn an_entry_that_nobody_wrote_is_passed_over() {
     let raw = |fields: &[&str]| ("1-1".to_owned(), fields.iter().map(|field| Bytes::copy_from_slice(field.as_bytes())).collect::<Vec<_>>());
     for fields in
         [&[][..], &["kind"], &["kind", "x"], &["kind", "piece"], &["kind", "end", "task", "task_0", "end", "lost"], &["owner", "kind"]]
     {
-        assert!(LogEntry::read(raw(fields)).is_err(), "{fields:?}");
+        let entry = LogEntry::read(raw(fields)).expect("its id is one");
+        assert_eq!(entry.at, (1, 1));
+        assert!(matches!(entry.what, What::Unknown), "{fields:?}");
     }
 }

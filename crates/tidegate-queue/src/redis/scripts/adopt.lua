@@ -1,11 +1,11 @@
--- ARGV: session, process, ttl in ms. Returns the new epoch, the snapshot, and the log up to the entry that says who owns it now.
-local process, ttl = ARGV[2], ARGV[3]
-local at = get(session, 'owner', 'snapshot')
+-- ARGV: session, owner, ttl in ms. Returns the snapshot, and what the log has since, up to the entry that says who owns it now; or nothing
+-- where there is no such session.
+local owner, ttl = ARGV[2], ARGV[3]
+local at = get(session, 'owner', 'snapshot', 'covers')
 if not at[1] then return false end
-local epoch = redis.call('HINCRBY', session.state, 'epoch', 1)
-redis.call('HSET', session.state, 'op', 0, 'owner', process, 'ttl', ttl)
-redis.call('XADD', session.log, '*', 'kind', 'owner', 'epoch', epoch)
+redis.call('HSET', session.state, 'owner', owner, 'op', 0, 'ttl', ttl)
+redis.call('XADD', session.log, '*', 'kind', 'owner', 'owner', owner)
 redis.call('PEXPIRE', session.state, ttl)
 redis.call('PEXPIRE', session.log, ttl)
 tell(at[1], session)
-return { epoch, at[2], redis.call('XRANGE', session.log, '-', '+') }
+return { at[2], redis.call('XRANGE', session.log, at[3] and '(' .. at[3] or '-', '+') }

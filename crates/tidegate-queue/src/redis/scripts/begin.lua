@@ -1,5 +1,5 @@
--- ARGV: session, process, task, its entry in the task stream. Returns fence, attempt and payload, or nothing where the entry is out of date.
-local process, task, entry = ARGV[2], ARGV[3], ARGV[4]
+-- ARGV: session, worker, task, its entry in the task stream. Returns attempt and payload, or nothing where the entry is out of date.
+local worker, task, entry = ARGV[2], ARGV[3], ARGV[4]
 local at = get(session, 'task', 'entry', 'visible', 'payload')
 if at[1] ~= task or at[2] ~= entry then
   unqueue(entry)
@@ -7,10 +7,8 @@ if at[1] ~= task or at[2] ~= entry then
 end
 -- Given out a second time, which happens where somebody made the group anew.
 if at[3] then
-  redis.call('HINCRBY', session.state, 'fence', 1)
-  finish(session, 'lost', '', 0)
+  finish(session, 'lost', '')
   return false
 end
-local fence, attempt = redis.call('HINCRBY', session.state, 'fence', 1), redis.call('HINCRBY', session.state, 'attempt', 1)
-redis.call('HSET', session.state, 'worker', process, 'emitted', 0)
-return { fence, attempt, at[4] }
+redis.call('HSET', session.state, 'worker', worker, 'emitted', 0)
+return { redis.call('HINCRBY', session.state, 'attempt', 1), at[4] }

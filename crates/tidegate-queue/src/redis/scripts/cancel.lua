@@ -1,4 +1,4 @@
--- ARGV: session, epoch, op, task, why.
+-- ARGV: session, owner, op, task, why.
 local no = refused(session, ARGV[2], ARGV[3])
 if no then return no end
 local at = get(session, 'task', 'worker')
@@ -7,6 +7,6 @@ if at[2] then
   redis.call('HSET', session.state, 'cancel', ARGV[5])
   tell(at[2], session)
 else
-  finish(session, 'cancelled', '', 0)
+  finish(session, 'cancelled', '')
 end
 return 'ok'

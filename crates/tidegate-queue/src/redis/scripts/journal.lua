@@ -1,4 +1,4 @@
--- ARGV: session, epoch, op, what the owner has read, entries.
+-- ARGV: session, owner, op, what the owner has read, entries.
 local no = refused(session, ARGV[2], ARGV[3])
 if no then return no end
 for i = 5, #ARGV do

@@ -1,9 +1,9 @@
--- ARGV: session, fence, task, end, number of the first piece, pieces.
-local fence, task = ARGV[2], ARGV[3]
-if not holds_lease(session, fence) then
-  local at = get(session, 'last', 'settled')
-  return at[1] == task and at[2] == fence and 'ok' or 'lost'
+-- ARGV: session, worker, task, end, number of the first piece, pieces.
+local worker, task = ARGV[2], ARGV[3]
+if holds_lease(session, worker) then
+  if not emit(session, tonumber(ARGV[5]), 6) then return 'lost' end
+  finish(session, 'settled', ARGV[4], worker)
+  return 'ok'
 end
-emit(session, tonumber(ARGV[5]), 6)
-finish(session, 'settled', ARGV[4], fence)
-return 'ok'
+local at = get(session, 'last', 'settled')
+return at[1] == task and at[2] == worker and 'ok' or 'lost'

@@ -1,4 +1,4 @@
--- ARGV: session, epoch, op, task, payload, bound of waiting tasks.
+-- ARGV: session, owner, op, task, payload, bound of waiting tasks.
 local no = refused(session, ARGV[2], ARGV[3])
 if no then return no end
 local task, at = ARGV[4], get(session, 'task', 'last')
