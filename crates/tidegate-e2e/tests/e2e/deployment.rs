@@ -1,6 +1,7 @@
 //! What `deploy/` ships: its configuration runs, its proxy makes two gateways one, and everything that it names exists.
 
 mod files;
+mod topology;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -293,7 +294,8 @@ fn every_deployment_agrees_on_the_port() -> Result<()> {
         ("Containerfile", &["EXPOSE 8080", "LISTEN=0.0.0.0:8080", "/dev/tcp/127.0.0.1/8080"][..]),
         ("nginx.conf", &["gateway-1:8080", "gateway-2:8080"]),
         ("kubernetes/gateway.yaml", &["containerPort: 8080", "prometheus.io/port: \"8080\""]),
-        ("workers/worker.yaml", &["containerPort: 8080", "prometheus.io/port: \"8080\""]),
+        ("workers/worker.yaml", &["--listen, \"0.0.0.0:8080\"", "containerPort: 8080", "prometheus.io/port: \"8080\""]),
+        ("compose.yaml", &["\"worker\", \"--listen\", \"0.0.0.0:8080\"", "\"127.0.0.1:8080:8080\""]),
     ] {
         let text = files::read(name)?;
         for expected in expected {
