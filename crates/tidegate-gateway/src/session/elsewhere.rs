@@ -26,6 +26,8 @@ use super::work::{self, Work};
 const LEAST_LOGGED: usize = 256 * 1024;
 /// How often a queue that could not be reached is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How often it is tried to hand over a prompt while a worker has still the one before it, which an outage ended.
+const FREE_AGAIN: Duration = Duration::from_millis(100);
 /// What a client reads of a prompt whose queue is gone.
 const UNREACHABLE: &str = "the queue of prompts cannot be reached right now; what was said so far stands, and the rest is lost";
 /// What it reads of one whose worker is gone.
@@ -55,6 +57,8 @@ pub(super) struct Elsewhere {
 
 struct Preparing {
     task: TaskId,
+    /// A worker may have it already: another gateway had the session.
+    may_run: bool,
     work: Pin<Box<dyn Future<Output = Result<Work, TaskEnd>> + Send>>,
 }
 
@@ -64,6 +68,8 @@ pub(super) enum FromQueue {
     Happening(TaskId, Happening),
     /// A prompt may be handed to the workers.
     Ready(TaskId, Box<Work>),
+    /// A prompt may not run.
+    Refused(TaskId, TaskEnd),
     /// Nothing more is heard of this prompt.
     Lost(TaskId),
     /// The queue may be back.
@@ -131,11 +137,16 @@ impl Elsewhere {
         loop {
             tokio::select! {
                 made = made(&mut self.preparing) => {
-                    let (task, work) = made;
-                    self.preparing = None;
+                    let (Preparing { task, may_run, .. }, work) = made;
                     return match work {
                         Ok(work) => FromQueue::Ready(task, Box::new(work)),
-                        Err(end) => FromQueue::Happening(task, Happening::Ended(end)),
+                        Err(end) => {
+                            if may_run {
+                                self.orphan = Some(task);
+                                self.doubt();
+                            }
+                            FromQueue::Refused(task, end)
+                        }
                     };
                 }
                 output = output(&mut self.owner) => match output {
@@ -176,16 +187,21 @@ impl Elsewhere {
 
     /// Begins to make work of the prompt that the session has just started.
     pub(super) fn prepare(&mut self, task: TaskId, work: impl Future<Output = Result<Work, TaskEnd>> + Send + 'static) {
-        self.preparing = Some(Preparing { task, work: Box::pin(work) });
+        self.preparing = Some(Preparing { task, may_run: false, work: Box::pin(work) });
     }
 
-    /// Hands a prompt to the workers.
+    /// The same of one that another gateway has started, and perhaps handed to the workers. They hear nothing of it a second time.
+    pub(super) fn prepare_again(&mut self, task: TaskId, work: impl Future<Output = Result<Work, TaskEnd>> + Send + 'static) {
+        self.preparing = Some(Preparing { task, may_run: true, work: Box::pin(work) });
+    }
+
+    /// Hands a prompt to the workers; a little later, where a worker has still to hear that the one before it is over.
     ///
     /// # Errors
     ///
     /// How it ends, where nobody takes it.
-    pub(super) async fn submit(&mut self, work: &Work) -> Result<(), TaskEnd> {
-        let payload = json(work);
+    pub(super) async fn submit(&mut self, work: Work) -> Result<(), TaskEnd> {
+        let payload = json(&work);
         let task = work.task;
         let submitted = match self.owner().await {
             Ok(owner) => owner.submit(task, payload).await,
@@ -193,6 +209,10 @@ impl Elsewhere {
         };
         match submitted {
             Ok(()) => self.running = Some(task),
+            Err(QueueError::Busy) => self.prepare(task, async move {
+                tokio::time::sleep(FREE_AGAIN).await;
+                Ok(work)
+            }),
             Err(QueueError::Full) => return Err(work::refused(Failure::GatewayOverloaded, None)),
             Err(error) => {
                 // It may have been taken all the same.
@@ -204,10 +224,12 @@ impl Elsewhere {
         Ok(())
     }
 
-    /// Ends a prompt: at once where no worker has it, otherwise as its worker then says. Tells whether that was at once.
+    /// Ends a prompt: at once where no worker has it, otherwise as its worker then says. Tells whether that was at once. Where it is not known
+    /// yet whether a worker has it, nothing happens before it is [`FromQueue::Ready`].
     pub(super) async fn cancel(&mut self, task: TaskId, why: Failure) -> bool {
-        if self.preparing.take_if(|preparing| preparing.task == task).is_some() {
-            return true;
+        if let Some(preparing) = self.preparing.take_if(|preparing| preparing.task == task) {
+            self.preparing = Some(preparing).filter(|preparing| preparing.may_run);
+            return self.preparing.is_none();
         }
         let cancelled = match &mut self.owner {
             Some(owner) => owner.cancel(task, json(&why)).await,
@@ -401,10 +423,14 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-/// Waits for the work that is being made; for ever, where none is.
-async fn made(preparing: &mut Option<Preparing>) -> (TaskId, Result<Work, TaskEnd>) {
-    match preparing {
-        Some(Preparing { task, work }) => (*task, work.as_mut().await),
+/// Waits for the work that is being made, and takes it; for ever, where none is.
+async fn made(preparing: &mut Option<Preparing>) -> (Preparing, Result<Work, TaskEnd>) {
+    let work = match preparing {
+        Some(Preparing { work, .. }) => work.as_mut().await,
+        None => std::future::pending().await,
+    };
+    match preparing.take() {
+        Some(preparing) => (preparing, work),
         None => std::future::pending().await,
     }
 }

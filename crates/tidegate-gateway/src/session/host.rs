@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::{SessionId, TaskId};
-use tidegate_core::session::{Action, Client, ClientMessage, EndReason, Input, Session, Settings, Task, TaskEnd};
+use tidegate_core::session::{Action, Client, ClientMessage, EndReason, Input, Noted, Session, Settings, Task, TaskEnd};
 use tidegate_wire::session::{self as wire, Close};
 use tokio::sync::watch;
 
@@ -45,10 +45,12 @@ pub(crate) struct Arrival {
 /// Dropping it ends the session: its waiting prompts are forgotten and the running one is recorded as left.
 pub(super) async fn live(gateway: Arc<Gateway>, arrival: Arrival, socket: Socket) {
     let stage = gateway.drain.watch();
-    let mut next = Some(Host::new(gateway, arrival, socket));
-    while let Some(mut host) = next {
+    let mut host = Host::new(gateway, arrival, socket);
+    loop {
         host.serve(stage.clone()).await;
-        next = host.leave().await;
+        // An idle session has no room for what its end takes.
+        let Some(next) = Box::pin(host.leave()).await else { return };
+        host = next;
     }
 }
 
@@ -100,7 +102,7 @@ impl Host {
         while self.end.is_none() {
             let (wake, takes) = (self.session.wake_at(), self.session.takes_output());
             tokio::select! {
-                Some(transfer) = self.seat.transfers.recv() => self.transferred(*transfer).await,
+                Some(transfer) = self.seat.transfers.recv() => Box::pin(self.transferred(*transfer)).await,
                 Ok(()) = stage.changed() => {
                     let stage = *stage.borrow_and_update();
                     self.stage(stage).await;
@@ -115,7 +117,7 @@ impl Host {
         match event {
             Event::Incoming(incoming) => self.incoming(incoming).await,
             Event::Happening(happening) => self.happened(happening).await,
-            Event::Queue(told) => self.told(told).await,
+            Event::Queue(told) => Box::pin(self.told(told)).await,
             Event::Due => self.decide(Input::Tick).await,
         }
     }
@@ -178,10 +180,15 @@ impl Host {
             FromQueue::Happening(task, happening) => self.decide(happening.into_input(task)).await,
             FromQueue::Ready(task, work) => {
                 let Some(elsewhere) = self.link.elsewhere() else { return };
-                if let Err(end) = Box::pin(elsewhere.submit(&work)).await {
-                    self.decide(Input::Ended { task, end }).await;
+                if let Err(end) = Box::pin(elsewhere.submit(*work)).await {
+                    self.refused(task, end).await;
+                } else if self.session.running().is_some_and(|running| running.cancelled) {
+                    // Until now nobody knew whether a worker has it.
+                    self.cancel(task, Failure::Cancelled).await;
+                    self.decide_all().await;
                 }
             }
+            FromQueue::Refused(task, end) => self.refused(task, end).await,
             FromQueue::Lost(task) => {
                 let shown = self.session.running().is_some_and(|running| running.shown);
                 self.decide(Input::Ended { task, end: elsewhere::lost(shown) }).await;
@@ -222,9 +229,30 @@ impl Host {
         }
     }
 
+    /// A prompt ended before any worker had it.
+    async fn refused(&mut self, task: TaskId, end: TaskEnd) {
+        if let TaskEnd::Failed { failure, .. } = &end {
+            self.gateway.metrics.refused(*failure);
+        }
+        self.ended_here(task, end).await;
+        self.decide_all().await;
+    }
+
+    /// A prompt ended, and its log does not say so by itself.
+    async fn ended_here(&mut self, task: TaskId, end: TaskEnd) {
+        if let Some(elsewhere) = self.link.elsewhere() {
+            Box::pin(elsewhere.note(Noted::Ended { task, end: end.clone() })).await;
+        }
+        self.inputs.push_back(Input::Ended { task, end });
+    }
+
     /// Lets the session decide, and does what it says.
     async fn decide(&mut self, input: Input) {
         self.inputs.push_back(input);
+        self.decide_all().await;
+    }
+
+    async fn decide_all(&mut self) {
         while let Some(input) = self.inputs.pop_front() {
             let noted = self.link.elsewhere().is_some_and(|elsewhere| elsewhere.is_kept()).then(|| self.session.note(&input)).flatten();
             let mut actions = std::mem::take(&mut self.actions);
@@ -285,7 +313,7 @@ impl Host {
                 let partial = self.session.running().is_some_and(|running| running.shown);
                 if Box::pin(elsewhere.cancel(task, why)).await {
                     let end = TaskEnd::Failed { failure: why, message: None, partial, retry_after: None, stream: None };
-                    self.inputs.push_back(Input::Ended { task, end });
+                    self.ended_here(task, end).await;
                 }
             }
             Runner::Here(_) => {}
@@ -322,14 +350,10 @@ impl Host {
         self.session = session;
         self.link.runner = Runner::Elsewhere(Box::new(elsewhere));
         let Some(running) = self.session.running() else { return true };
-        // Its worker may have it already, and then hears nothing of this.
-        let (task, cancelled) = (running.task, running.cancelled);
+        let task = running.task;
         let work = work::of(Arc::clone(&self.gateway), self.caller.clone(), &self.session, task, running.prompt);
         if let Some(elsewhere) = self.link.elsewhere() {
-            elsewhere.prepare(task, work);
-        }
-        if cancelled {
-            self.cancel(task, Failure::Cancelled).await;
+            elsewhere.prepare_again(task, work);
         }
         true
     }

@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 
 use super::world;
 
-on_every_backend!(sessions_torn_down_in_every_state_leave_nothing_behind);
+// It weighs the one process that has sessions, prompts and their records.
+on_memory!(sessions_torn_down_in_every_state_leave_nothing_behind);
 
 /// Sessions in all, unless `LEAK_SESSIONS` says otherwise: 50,000 are what this was built for, and take minutes.
 const SESSIONS: usize = 1_500;
