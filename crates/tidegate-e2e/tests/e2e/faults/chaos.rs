@@ -169,7 +169,7 @@ fn set(gateways: &Gateways, addr: Option<SocketAddr>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_killed_every_task_is_settled_once_in_its_clients_eyes_and_the_ledgers_agree() -> Result<()> {
     let (seed, tasks) = (number_from("CHAOS_SEED", SEED), number_from("CHAOS_TASKS", TASKS));
-    println!("CHAOS_SEED={seed} CHAOS_TASKS={tasks}");
+    eprintln!("CHAOS_SEED={seed} CHAOS_TASKS={tasks}");
     let scenario: Vec<String> = SCRIPTS.iter().enumerate().map(|(n, script)| format!("m{n}: {script}")).collect();
     let world = World::of(&scenario.join("; ")).backend(Backend::Redis).gateways(2).workers(WORKERS);
     let mut world = world.more("[queue]\nlease = \"1s\"\nmin_workers = 32\n").start().await?;
@@ -186,7 +186,7 @@ async fn whoever_is_killed_every_task_is_settled_once_in_its_clients_eyes_and_th
     };
     let (logs, kills) = tokio::join!(clients, kill(&mut world, &gateways, &mut dice, || is_over.get()));
     let (logs, kills) = (logs.into_iter().collect::<Result<Vec<_>>>().with_context(|| format!("CHAOS_SEED={seed}"))?, kills?);
-    println!("{} sessions, {kills} workers killed, in {:?}", logs.len(), began.elapsed());
+    eprintln!("{} sessions, {kills} workers killed, in {:?}", logs.len(), began.elapsed());
 
     let queue = world.queue()?;
     let is_empty = async || queue.ask("KEYS tidegate:{queue}:*:sess_*").await.ok().filter(|keys| keys == "*0\r\n");
@@ -223,7 +223,7 @@ fn agree(logs: &[Log], records: &[Value]) -> Result<()> {
             if is_whole { whole += 1 } else { failed += 1 }
         }
     }
-    println!("{whole} whole answers, {failed} failed, {unwritten} whose worker was killed before its last row");
+    eprintln!("{whole} whole answers, {failed} failed, {unwritten} whose worker was killed before its last row");
     ensure!(of_tasks.is_empty(), "tasks that no client knows: {of_tasks:#?}");
     Ok(())
 }

@@ -21,8 +21,9 @@ const SESSIONS: usize = 1_500;
 const AT_ONCE: usize = 300;
 /// Batches before memory counts: what is made once and kept is there by then.
 const WARM: usize = 2;
-/// Memory that may come and go. A leak of 1 KiB a session is more than that in the short run, one of 50 bytes in the long one.
-const SLACK_KIB: u64 = 1_280;
+/// Memory that may come and go: two runs of the same program differ by half of it. A leak of 3 KiB a session is more than that in the short
+/// run, one of 90 bytes in the long one.
+const SLACK_KIB: u64 = 4_096;
 
 /// In which state a session is, and how it ends.
 #[derive(Debug, Clone, Copy)]
@@ -141,7 +142,7 @@ async fn gateway_closes(addr: SocketAddr, frame: &Frame) -> Result<()> {
 
 async fn sessions_torn_down_in_every_state_leave_nothing_behind(backend: Backend) -> Result<()> {
     let sessions = number_from("LEAK_SESSIONS", SESSIONS);
-    println!("LEAK_SESSIONS={sessions}");
+    eprintln!("LEAK_SESSIONS={sessions}");
     let settings = "[sessions]\nidle_ttl = \"3s\"\nresume_ttl = \"1s\"\nmax_message = \"1KiB\"\n[queue]\nmin_workers = 300\n";
     let world = world(backend, "before: stall; after: 'hel' stall; whole: words 3 end").more(settings).start().await?;
     let nothing = Traces::of(&world).await?;
@@ -158,7 +159,7 @@ async fn sessions_torn_down_in_every_state_leave_nothing_behind(backend: Backend
         left -= count;
     }
     let after = resting_kib(&world).await?;
-    println!("{sessions} sessions in {:?}; {before} KiB before, {after} KiB after", began.elapsed());
+    eprintln!("{sessions} sessions in {:?}; {before} KiB before, {after} KiB after", began.elapsed());
     assert!(after < before + SLACK_KIB, "{before} KiB became {after} KiB");
     Ok(())
 }
