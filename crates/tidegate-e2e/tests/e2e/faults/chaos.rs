@@ -172,7 +172,7 @@ async fn whoever_is_killed_every_task_is_settled_once_in_its_clients_eyes_and_th
     println!("CHAOS_SEED={seed} CHAOS_TASKS={tasks}");
     let scenario: Vec<String> = SCRIPTS.iter().enumerate().map(|(n, script)| format!("m{n}: {script}")).collect();
     let world = World::of(&scenario.join("; ")).backend(Backend::Redis).gateways(2).workers(WORKERS);
-    let mut world = world.more("[queue]\nlease = \"1s\"\nmin_workers = 32\n").start().await?;
+    let mut world = world.more("[queue]\nlease = \"1s\"\nmin_workers = 32\n[sessions]\nresume_ttl = \"8s\"\n").start().await?;
     let gateways: Gateways = Arc::new(Mutex::new([Some(world.gateway.addr()), Some(world.others[0].process.addr())]));
     let mut dice = StdRng::seed_from_u64(seed.try_into()?);
 
@@ -190,6 +190,8 @@ async fn whoever_is_killed_every_task_is_settled_once_in_its_clients_eyes_and_th
 
     let queue = world.queue()?;
     let is_empty = async || queue.ask("KEYS tidegate:{queue}:*:sess_*").await.ok().filter(|keys| keys == "*0\r\n");
+    let left = async || queue.ask("KEYS tidegate:{queue}:*:sess_*").await.unwrap_or_default();
+    println!("{}", left().await);
     eventually("nothing of the sessions is left", is_empty).await?;
     // Records that killed workers left open are closed when these are back.
     agree(&logs, &world.records().await?).with_context(|| format!("CHAOS_SEED={seed}"))
