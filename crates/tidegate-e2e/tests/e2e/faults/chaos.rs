@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use futures_util::{StreamExt, stream};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -44,15 +44,15 @@ type Gateways = Arc<Mutex<[Option<SocketAddr>; 2]>>;
 struct Client {
     gateways: Gateways,
     dice: StdRng,
-    session: Option<String>,
+    session: String,
     socket: SessionClient,
 }
 
 impl Client {
     async fn new(gateways: Gateways, seed: u64) -> Result<Self> {
         let mut dice = StdRng::seed_from_u64(seed);
-        let socket = connect(&gateways, &mut dice, None).await?;
-        Ok(Self { gateways, dice, session: None, socket })
+        let (session, socket) = connect(&gateways, &mut dice, None).await?;
+        Ok(Self { gateways, dice, session, socket })
     }
 
     /// Asks `count` prompts, a few at a time, and reads to the end of each.
@@ -100,16 +100,8 @@ impl Client {
     }
 
     async fn come_back(&mut self) -> Result<()> {
-        let log = self.socket.log().clone();
-        // A session that accepted nothing is nowhere but in its gateway.
-        let known = log.tasks().next().is_some();
-        let last = log.messages().iter().find_map(|message| match message {
-            Message::Ack { session_id, .. } => Some(session_id.clone()),
-            _ => None,
-        });
-        self.session = self.session.take().or(last);
-        let resume = self.session.clone().filter(|_| known).map(|session| (session, log));
-        self.socket = connect(&self.gateways, &mut self.dice, resume).await?;
+        let resume = Some((self.session.clone(), self.socket.log().clone()));
+        (self.session, self.socket) = connect(&self.gateways, &mut self.dice, resume).await?;
         Ok(())
     }
 }
@@ -122,21 +114,24 @@ fn task_of<'a>(log: &'a Log, id: &str) -> Option<&'a str> {
     })
 }
 
-/// Connects to any gateway that lives, and goes on with a session.
-async fn connect(gateways: &Gateways, dice: &mut StdRng, resume: Option<(String, Log)>) -> Result<SessionClient> {
+/// Connects to any gateway that lives, and goes on with a session; with a new one where there is none, or nothing was accepted in it.
+async fn connect(gateways: &Gateways, dice: &mut StdRng, resume: Option<(String, Log)>) -> Result<(String, SessionClient)> {
     let (mut place, hello) = (dice.random_range(0..2), Hello::resumable());
     eventually("a connection", async || {
         place = 1 - place;
         let addr = gateways.lock().unwrap_or_else(PoisonError::into_inner)[place]?;
-        match resume.clone() {
-            None => SessionClient::open(addr, &hello).await.ok().map(Ok),
-            Some((session, log)) => match SessionClient::resume(addr, &hello, &session, log).await {
-                Ok((client, true)) => Some(Ok(client)),
-                Ok((_, false)) => Some(Err(anyhow::anyhow!("{session} is gone"))),
-                // The gateway was killed meanwhile.
-                Err(_) => None,
-            },
-        }
+        // The gateway may be killed meanwhile.
+        let mut client = match resume.clone() {
+            None => SessionClient::open(addr, &hello).await.ok()?,
+            Some((session, log)) => {
+                let is_used = log.tasks().next().is_some();
+                match SessionClient::resume(addr, &hello, &session, log).await.ok()? {
+                    (_, false) if is_used => return Some(Err(anyhow!("{session} is gone at gateway {place}"))),
+                    (client, _) => client,
+                }
+            }
+        };
+        Some(Ok((client.id().await.ok()?, client)))
     })
     .await?
 }
@@ -172,7 +167,7 @@ async fn whoever_is_killed_every_task_is_settled_once_in_its_clients_eyes_and_th
     eprintln!("CHAOS_SEED={seed} CHAOS_TASKS={tasks}");
     let scenario: Vec<String> = SCRIPTS.iter().enumerate().map(|(n, script)| format!("m{n}: {script}")).collect();
     let world = World::of(&scenario.join("; ")).backend(Backend::Redis).gateways(2).workers(WORKERS);
-    let mut world = world.more("[queue]\nlease = \"1s\"\nmin_workers = 32\n").start().await?;
+    let mut world = world.more("[queue]\nlease = \"1s\"\nmin_workers = 32\n[sessions]\nresume_ttl = \"20s\"\n").start().await?;
     let gateways: Gateways = Arc::new(Mutex::new([Some(world.gateway.addr()), Some(world.others[0].process.addr())]));
     let mut dice = StdRng::seed_from_u64(seed.try_into()?);
 
@@ -185,7 +180,8 @@ async fn whoever_is_killed_every_task_is_settled_once_in_its_clients_eyes_and_th
         logs
     };
     let (logs, kills) = tokio::join!(clients, kill(&mut world, &gateways, &mut dice, || is_over.get()));
-    let (logs, kills) = (logs.into_iter().collect::<Result<Vec<_>>>().with_context(|| format!("CHAOS_SEED={seed}"))?, kills?);
+    let printed = || format!("CHAOS_SEED={seed}\n{}\n{}", world.gateway.printed(), world.others[0].process.printed());
+    let (logs, kills) = (logs.into_iter().collect::<Result<Vec<_>>>().with_context(printed)?, kills?);
     eprintln!("{} sessions, {kills} workers killed, in {:?}", logs.len(), began.elapsed());
 
     let queue = world.queue()?;
