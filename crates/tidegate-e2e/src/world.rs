@@ -170,6 +170,16 @@ impl World {
         Ok(records)
     }
 
+    /// The same once all of them are closed.
+    ///
+    /// # Errors
+    ///
+    /// One stays open.
+    pub async fn closed_records(&self) -> Result<Vec<Value>> {
+        let are_closed = |records: &Vec<Value>| records.iter().all(|record| record["status"].is_string());
+        eventually("every record is closed", async || self.records().await.ok().filter(are_closed)).await
+    }
+
     /// The record of a session's task once it is closed: for clients that never heard which stream it was.
     ///
     /// # Errors

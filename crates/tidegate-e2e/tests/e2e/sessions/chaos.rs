@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
 use tidegate_e2e::session::Log;
-use tidegate_e2e::{Backend, Hello, Message, Prompt, SessionClient, eventually};
+use tidegate_e2e::{Backend, Hello, Message, Prompt, SessionClient};
 use tokio::task::JoinSet;
 
 use super::world;
@@ -68,11 +68,7 @@ async fn run(backend: Backend, seed: u64) -> Result<()> {
         logs.push(log??);
     }
 
-    let records = eventually("every record is closed", async || {
-        let records = world.records().await.ok()?;
-        records.iter().all(|record| record["status"].is_string()).then_some(records)
-    })
-    .await?;
+    let records = world.closed_records().await?;
     let by_task: HashMap<&str, &Value> = records.iter().filter_map(|record| Some((record["task_id"].as_str()?, record))).collect();
     assert_eq!(by_task.len(), records.len(), "one record for each task");
     let mut asked = 0;

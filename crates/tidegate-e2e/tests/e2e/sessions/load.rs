@@ -53,8 +53,7 @@ async fn every_task_is_settled_once_in_its_order_and_the_ledger_agrees(backend: 
     }
     println!("{tasks} tasks in {:?}", began.elapsed());
 
-    let records = world.command(&["streams", "list", "--json", "--limit", "10000000"]).await?;
-    let mut records = by_task(&records)?;
+    let mut records = by_task(world.closed_records().await?)?;
     for log in &logs {
         for task in log.tasks() {
             match (log.end(task), records.remove(task)) {
@@ -98,13 +97,12 @@ async fn talk(addr: SocketAddr, tasks: usize, mut dice: StdRng) -> Result<Log> {
     client.close().await
 }
 
-/// The records of a listing by their tasks; two of one task are an error.
-fn by_task(listing: &str) -> Result<HashMap<String, Value>> {
-    let mut records = HashMap::new();
-    for line in listing.lines() {
-        let record: Value = serde_json::from_str(line)?;
-        let task = record["task_id"].as_str().with_context(|| format!("no task in {line}"))?.to_owned();
-        ensure!(records.insert(task, record).is_none(), "a task with two records: {line}");
+/// Records by their tasks; two of one task are an error.
+fn by_task(records: Vec<Value>) -> Result<HashMap<String, Value>> {
+    let mut by_task = HashMap::new();
+    for record in records {
+        let task = record["task_id"].as_str().with_context(|| format!("no task in {record}"))?.to_owned();
+        ensure!(by_task.insert(task.clone(), record).is_none(), "two records of {task}");
     }
-    Ok(records)
+    Ok(by_task)
 }
