@@ -16,7 +16,7 @@ use super::queue::{Queue, Receipt, Waiting};
 use super::receipts::Receipts;
 use super::settings::Settings;
 use super::task::{Places, Task};
-use super::{Action, TaskEnd, Client, Greeting, Input, Link, Running, Session};
+use super::{Action, Client, Greeting, Input, Link, Running, Session, TaskEnd};
 use crate::clock::Moment;
 use crate::id::{SessionId, TaskId};
 

@@ -237,4 +237,3 @@ impl WorldBuilder {
         Ok(text)
     }
 }
-

@@ -76,7 +76,11 @@ async fn is_refused(client: &mut SessionClient) -> Result<()> {
 }
 
 /// While the server is gone: what runs ends typed, what is asked is refused, and what needs no queue is as ever. Afterwards all is well.
-async fn outlives_an_outage(world: &mut World, gone: impl AsyncFn(&mut World) -> Result<()>, back: impl AsyncFn(&mut World) -> Result<()>) -> Result<()> {
+async fn outlives_an_outage(
+    world: &mut World,
+    gone: impl AsyncFn(&mut World) -> Result<()>,
+    back: impl AsyncFn(&mut World) -> Result<()>,
+) -> Result<()> {
     let (mut shown, mut waiting) = (world.session().await?, world.session().await?);
     let (running, quiet) = (shown.ask(&Prompt::to("slow")).await?, waiting.ask(&Prompt::to("quiet")).await?);
     let queued = waiting.ask(&Prompt::to("m")).await?;
@@ -120,7 +124,8 @@ const MIXED: &str = "m: 'hello' end; slow: words 3 stall; quiet: stall; long: wo
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_server_is_gone_everything_is_typed_and_once_it_is_back_all_is_well() -> Result<()> {
     let mut world = fleet(MIXED).start().await?;
-    let (gone, back) = (async |world: &mut World| world.queue()?.kill().await, async |world: &mut World| world.queue()?.start_again().await);
+    let (gone, back) =
+        (async |world: &mut World| world.queue()?.kill().await, async |world: &mut World| world.queue()?.start_again().await);
     outlives_an_outage(&mut world, gone, back).await
 }
 

@@ -6,10 +6,7 @@ use tidegate_e2e::{Backend, Hello, Message, Prompt, SessionClient, eventually};
 
 use super::world;
 
-on_every_backend!(
-    prompts_that_are_sent_at_once_run_in_their_order_and_one_at_a_time,
-    many_sessions_run_side_by_side,
-);
+on_every_backend!(prompts_that_are_sent_at_once_run_in_their_order_and_one_at_a_time, many_sessions_run_side_by_side,);
 
 // The flood stops where nobody reads it; behind a queue all of it is in the session's log.
 on_memory!(sessions_that_fail_flood_or_never_read_hold_up_no_other);
