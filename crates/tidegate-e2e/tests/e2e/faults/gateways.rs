@@ -160,7 +160,6 @@ async fn a_gateway_and_the_worker_that_are_killed_at_once_are_both_replaced() ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the queue does not know whose a session is, so its owner is fenced off before the keys are compared"]
 async fn nobody_else_goes_on_with_a_session_and_its_owner_notices_nothing() -> Result<()> {
     let (world, key) = fleet("m: words 40 every 20ms end").gateways(2).start_with_key().await?;
     let theirs = world.make_key(&[]).await?;
