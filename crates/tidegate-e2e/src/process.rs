@@ -118,7 +118,11 @@ fn command(folder: &Path) -> Result<Command> {
 }
 
 /// The binary under test: `TIDEGATE_BINARY` where it is set, else the one beside the test's own, which cargo first brings up to date.
-fn binary() -> Result<PathBuf> {
+///
+/// # Errors
+///
+/// It does not build.
+pub fn binary() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
 }

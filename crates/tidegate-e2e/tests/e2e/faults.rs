@@ -4,8 +4,6 @@ mod gateways;
 mod outages;
 mod workers;
 
-mod chaos;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tidegate_e2e::session::Log;

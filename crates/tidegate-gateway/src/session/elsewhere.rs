@@ -62,6 +62,10 @@ struct Preparing {
     work: Pin<Box<dyn Future<Output = Result<Work, TaskEnd>> + Send>>,
 }
 
+/// Another gateway has the session, or nobody has it any more.
+#[derive(Debug)]
+pub(super) struct NotOurs;
+
 /// What comes from the queue.
 pub(super) enum FromQueue {
     /// Something about a prompt.
@@ -170,10 +174,14 @@ impl Elsewhere {
         }
     }
 
-    /// Notes what the client said, before it is told what follows.
-    pub(super) async fn note(&mut self, noted: Noted) {
+    /// Notes what happened, before the client is told what follows.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOurs`]: then it has not happened, and nobody may be told.
+    pub(super) async fn note(&mut self, noted: Noted) -> Result<(), NotOurs> {
         if !self.is_kept || self.in_doubt.is_some() {
-            return;
+            return Ok(());
         }
         let begun = self.owner.is_none().then_some(Logged::Begun { key: self.key });
         let entries: Vec<Bytes> = begun.iter().chain(&[Logged::Noted(noted)]).map(json).collect();
@@ -182,7 +190,22 @@ impl Elsewhere {
             Err(error) => Err(error),
         };
         self.logged += entries.iter().map(Bytes::len).sum::<usize>();
-        self.judge(written);
+        self.judge(written)
+    }
+
+    /// Makes sure that no other gateway has the session.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOurs`]. Where the queue cannot be asked, it is taken for ours.
+    pub(super) async fn still_ours(&mut self) -> Result<(), NotOurs> {
+        match &mut self.owner {
+            Some(owner) if self.in_doubt.is_none() => {
+                let answer = owner.journal(&[]).await;
+                self.judge(answer)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Begins to make work of the prompt that the session has just started.
@@ -215,10 +238,11 @@ impl Elsewhere {
             }),
             Err(QueueError::Full) => return Err(work::refused(Failure::GatewayOverloaded, None)),
             Err(error) => {
-                // It may have been taken all the same.
-                self.orphan = Some(task);
-                self.judge(Err(error));
-                return Err(lost(false));
+                if self.judge(Err(error)).is_ok() {
+                    // It may have been taken all the same.
+                    self.orphan = Some(task);
+                    return Err(lost(false));
+                }
             }
         }
         Ok(())
@@ -239,8 +263,7 @@ impl Elsewhere {
         if is_lost {
             (self.orphan, self.running) = (Some(task), None);
         }
-        self.judge(cancelled);
-        is_lost
+        self.judge(cancelled).is_ok() && is_lost
     }
 
     /// A prompt was refused, of which the log knows nothing.
@@ -264,7 +287,8 @@ impl Elsewhere {
         if written.is_ok() {
             (self.in_doubt, self.logged, self.snapshot_size) = (None, 0, size);
         }
-        self.judge(written);
+        // Where it is another's, that is heard by `next`.
+        let _ours = self.judge(written);
     }
 
     /// Asks whether the queue is back, and puts in order what happened meanwhile.
@@ -294,15 +318,28 @@ impl Elsewhere {
     async fn owner(&mut self) -> Result<&mut Owner, QueueError> {
         match &mut self.owner {
             Some(owner) => Ok(owner),
-            none => Ok(none.insert(self.queue.create(self.id, tenure(self.key, self.ttl)).await?)),
+            none => {
+                let terms = tenure(self.key, self.ttl);
+                let created = match self.queue.create(self.id, terms.clone()).await {
+                    // Nobody else knows it: an earlier attempt was given up here and came through there.
+                    Err(QueueError::Fenced) => self.queue.adopt(self.id, terms).await?.ok_or(QueueError::Gone)?.0,
+                    created => created?,
+                };
+                Ok(none.insert(created))
+            }
         }
     }
 
-    fn judge(&mut self, written: Result<(), QueueError>) {
-        if let Err(error) = written {
-            tracing::warn!(session = %self.id, %error, "the queue did not take what a session says");
-            // A session that is another's by now hears so by `next`.
-            self.doubt();
+    fn judge(&mut self, written: Result<(), QueueError>) -> Result<(), NotOurs> {
+        match written {
+            Ok(()) => Ok(()),
+            // `next` says so, too.
+            Err(QueueError::Fenced | QueueError::Gone) => Err(NotOurs),
+            Err(error) => {
+                tracing::warn!(session = %self.id, %error, "the queue did not take what a session says");
+                self.doubt();
+                Ok(())
+            }
         }
     }
 

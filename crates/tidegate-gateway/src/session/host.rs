@@ -65,6 +65,8 @@ struct Host {
     farewells: Vec<Farewell>,
     /// Why it has no connection.
     loss: Failure,
+    /// Who came when the session was another gateway's already.
+    late: Option<Box<Transfer>>,
     /// How it ended.
     end: Option<End>,
     inputs: VecDeque<Input>,
@@ -93,7 +95,7 @@ impl Host {
         let link = Link { socket: Some(socket), client, runner, alarm: Alarm::default() };
         let (farewells, inputs, actions) = (Vec::new(), VecDeque::new(), Vec::new());
         let loss = Failure::ClientGone;
-        Self { gateway, caller, settings, session, seat, permit, link, farewells, loss, end: None, inputs, actions }
+        Self { gateway, caller, settings, session, seat, permit, link, farewells, loss, late: None, end: None, inputs, actions }
     }
 
     async fn serve(&mut self, mut stage: watch::Receiver<Stage>) {
@@ -102,7 +104,7 @@ impl Host {
         while self.end.is_none() {
             let (wake, takes) = (self.session.wake_at(), self.session.takes_output());
             tokio::select! {
-                Some(transfer) = self.seat.transfers.recv() => Box::pin(self.transferred(*transfer)).await,
+                Some(transfer) = self.seat.transfers.recv() => Box::pin(self.transferred(transfer)).await,
                 Ok(()) = stage.changed() => {
                     let stage = *stage.borrow_and_update();
                     self.stage(stage).await;
@@ -213,7 +215,14 @@ impl Host {
     }
 
     /// A connection of the same client goes on with the session, in the place of the one that it had.
-    async fn transferred(&mut self, Transfer { socket, client, last_seq }: Transfer) {
+    async fn transferred(&mut self, transfer: Box<Transfer>) {
+        if let Some(elsewhere) = self.link.elsewhere()
+            && Box::pin(elsewhere.still_ours()).await.is_err()
+        {
+            (self.late, self.end) = (Some(transfer), Some(End::Moves(wire::TAKEN_OVER)));
+            return;
+        }
+        let Transfer { socket, client, last_seq } = *transfer;
         self.link.client = client;
         if let Some(old) = self.link.socket.replace(socket) {
             self.gateway.tasks.spawn(goodbye_alone(old, wire::TAKEN_OVER));
@@ -240,10 +249,19 @@ impl Host {
 
     /// A prompt ended, and its log does not say so by itself.
     async fn ended_here(&mut self, task: TaskId, end: TaskEnd) {
-        if let Some(elsewhere) = self.link.elsewhere() {
-            Box::pin(elsewhere.note(Noted::Ended { task, end: end.clone() })).await;
+        if self.note(Noted::Ended { task, end: end.clone() }).await {
+            self.inputs.push_back(Input::Ended { task, end });
         }
-        self.inputs.push_back(Input::Ended { task, end });
+    }
+
+    /// Notes what happened. `false`: it has not, because another gateway has the session.
+    async fn note(&mut self, noted: Noted) -> bool {
+        let Some(elsewhere) = self.link.elsewhere() else { return true };
+        let is_noted = Box::pin(elsewhere.note(noted)).await.is_ok();
+        if !is_noted {
+            self.end = Some(End::Moves(wire::TAKEN_OVER));
+        }
+        is_noted
     }
 
     /// Lets the session decide, and does what it says.
@@ -257,8 +275,10 @@ impl Host {
             let noted = self.link.elsewhere().is_some_and(|elsewhere| elsewhere.is_kept()).then(|| self.session.note(&input)).flatten();
             let mut actions = std::mem::take(&mut self.actions);
             self.session.handle(input, self.gateway.clock.now(), &mut actions);
-            if let (Some(noted), Some(elsewhere)) = (noted, self.link.elsewhere()) {
-                Box::pin(elsewhere.note(noted)).await;
+            if let Some(noted) = noted
+                && !self.note(noted).await
+            {
+                return self.inputs.clear();
             }
             for action in actions.drain(..) {
                 self.act(action).await;
@@ -371,18 +391,20 @@ impl Host {
         self.inputs.push_back(Input::NotResumed);
     }
 
-    /// Frees everything at once; then the client is told, if it is still there. Who came for the session in its last moment gets a new one.
+    /// Frees everything at once; then the client is told, if it is still there. Who came for the session in its last moment gets a new one, or
+    /// takes it back from the gateway that has it.
     async fn leave(self) -> Option<Self> {
-        let Self { link, farewells, loss, end, session, mut seat, permit, gateway, caller, settings, .. } = self;
+        let Self { link, farewells, loss, late, end, session, mut seat, permit, gateway, caller, settings, .. } = self;
         let Link { mut socket, runner, .. } = link;
         match runner {
             Runner::Here(Some(run)) => run.abandon(loss),
             Runner::Elsewhere(elsewhere) if !matches!(end, Some(End::Moves(_))) => gateway.tasks.spawn(elsewhere.end()),
             Runner::Here(None) | Runner::Elsewhere(_) => {}
         }
+        let id = session.id();
         drop(session);
         seat.transfers.close();
-        let late = seat.transfers.try_recv().ok();
+        let late = late.or_else(|| seat.transfers.try_recv().ok());
         drop(seat);
         let close = match end {
             Some(End::Session(reason)) => wire::close(reason),
@@ -394,10 +416,15 @@ impl Host {
             Some(socket) => goodbye(socket, close, farewells).await,
             None => drop(farewells),
         }
-        let Transfer { socket, client, last_seq: _ } = *late?;
+        let Transfer { socket, client, last_seq } = *late?;
         let seat = gateway.sessions.enter(gateway.new_session_id(), &caller);
         let mut next = Self::new(gateway, Arrival { seat, permit, caller, client, settings }, socket);
-        next.decide(Input::NotResumed).await;
+        if let Some(End::Moves(_)) = end {
+            next.resume(Some(id), last_seq).await;
+            next.decide_all().await;
+        } else {
+            next.decide(Input::NotResumed).await;
+        }
         Some(next)
     }
 }

@@ -107,13 +107,14 @@ async fn outlives_an_outage(
             Ok(Message::Ack { task_id, .. }) => Some(task_id),
             _ => None,
         });
-        let task = taken.await?;
+        let task = taken.await.with_context(|| format!("{:#?}\n{}", client.log(), world.gateway.printed()))?;
         assert_eq!(completes(world, client, &task).await?, "hello");
     }
     // What was told meanwhile is known elsewhere, too.
     let (session, seen) = (shown.id().await?, shown.log().clone().forgetting(0));
     world.gateway.signal(Signal::KILL)?;
     let mut shown = back_at(&world.others[0].process, &session, seen).await?;
+    shown.ping().await?;
     assert_eq!(shown.complete(&Prompt::to("m")).await?.1, "hello");
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ const MODELS: [(&str, &str); 6] = [
 
 async fn every_task_is_settled_once_in_its_order_and_the_ledger_agrees(backend: Backend) -> Result<()> {
     let (tasks, seed) = (number_from("LOAD_TASKS", TASKS), number_from("LOAD_SEED", SEED));
-    println!("LOAD_TASKS={tasks} LOAD_SEED={seed}");
+    eprintln!("LOAD_TASKS={tasks} LOAD_SEED={seed}");
     let scenario = MODELS.map(|(model, script)| format!("{model}: {script}")).join("; ");
     let world = world(backend, &scenario).more("[queue]\nmin_workers = 32\n").start().await?;
 
@@ -51,7 +51,7 @@ async fn every_task_is_settled_once_in_its_order_and_the_ledger_agrees(backend: 
     while let Some(ended) = sessions.join_next().await {
         logs.push(ended??);
     }
-    println!("{tasks} tasks in {:?}", began.elapsed());
+    eprintln!("{tasks} tasks in {:?}", began.elapsed());
 
     let mut records = by_task(world.closed_records().await?)?;
     for log in &logs {
@@ -60,7 +60,7 @@ async fn every_task_is_settled_once_in_its_order_and_the_ledger_agrees(backend: 
                 // It never ran.
                 (Some(Message::Dropped { .. }), None) => {}
                 (Some(_), Some(record)) => log.agree(task, &record)?,
-                (end, record) => panic!("LOAD_SEED={seed}: {task} ended by {end:?} and is recorded as {record:?}"),
+                (end, record) => bail!("LOAD_SEED={seed}: {task} ended by {end:?} and is recorded as {record:?}"),
             }
         }
     }
