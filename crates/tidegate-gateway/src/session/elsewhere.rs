@@ -5,6 +5,8 @@
 //!
 //! While the queue cannot be reached, new prompts are refused and running ones end, typed. What the session decides meanwhile is known here
 //! alone; once the queue is back, a snapshot of it replaces what the log says.
+//!
+//! The file is long because writing the log and reading it again after a takeover have to be the same in every detail.
 
 use std::pin::Pin;
 use std::sync::Arc;

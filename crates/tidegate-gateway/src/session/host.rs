@@ -1,6 +1,8 @@
 //! The task of one session: it owns the decisions, the socket while there is one, and the prompt that runs.
 //!
 //! Nothing of one session waits for another: each has its own task, and whatever its client does or leaves undone is felt there alone.
+//!
+//! The file is long because it is the one place where the decisions meet their ends: each method is one thing that can happen to a session.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
