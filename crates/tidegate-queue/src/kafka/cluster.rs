@@ -1,0 +1,230 @@
+//! The way to the brokers: topics, the producer, and whether they answer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
+use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
+use tidegate_core::id::SessionId;
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
+
+use super::topics::Topics;
+use crate::error::QueueError;
+
+/// How long anybody waits for the brokers before the queue counts as unavailable.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Longest record: a task with four mebibytes of conversation in it, and room.
+const MAX_RECORD: &str = "16777216";
+
+/// What all clients of one process share.
+pub(super) struct Cluster {
+    config: ClientConfig,
+    pub(super) topics: Topics,
+    producer: FutureProducer<Quiet>,
+    /// Answers questions about the topics.
+    asker: StreamConsumer<Quiet>,
+    /// How many each topic has; `None` until a broker answered.
+    partitions: watch::Sender<Option<i32>>,
+    available: watch::Sender<bool>,
+}
+
+/// Reports what librdkafka says as this crate reports things: an outage is the queue's to tell, not a line for each try to connect.
+pub(super) struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(%error, reason, "a Kafka client complains");
+    }
+}
+
+impl rdkafka::consumer::ConsumerContext for Quiet {}
+
+impl Cluster {
+    /// Nothing is connected yet: see [`Cluster::keep_watch`].
+    pub(super) fn new(brokers: &str, topics: Topics) -> Result<Self, KafkaError> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", brokers);
+        config.set("client.id", "tidegate");
+        // A broker that comes back is found within a second, not within the ten that it may take by default.
+        config.set("reconnect.backoff.ms", "50").set("reconnect.backoff.max.ms", "500");
+        let producer = settings(&config, &PRODUCER).create_with_context(Quiet)?;
+        let asker = settings(&config, &READER).set("group.id", topics.workers()).create_with_context(Quiet)?;
+        Ok(Self { config, topics, producer, asker, partitions: watch::Sender::new(None), available: watch::Sender::new(false) })
+    }
+
+    /// Creates the topics where they are missing, and finds out again and again whether the brokers answer. Runs until it is dropped.
+    pub(super) async fn keep_watch(self: Arc<Self>) {
+        loop {
+            let answer = match *self.partitions.borrow() {
+                Some(_) => None,
+                None => Some(()),
+            };
+            let outcome = match answer {
+                Some(()) => self.connect().await,
+                None => self.count_partitions().await.map(drop),
+            };
+            let reachable = outcome.is_ok();
+            if self.available.send_if_modified(|available| std::mem::replace(available, reachable) != reachable) {
+                match &outcome {
+                    Ok(()) => info!("kafka answers"),
+                    Err(error) => warn!(%error, "kafka is not available"),
+                }
+            }
+            tokio::time::sleep(PATIENCE / 2).await;
+        }
+    }
+
+    async fn connect(&self) -> Result<(), QueueError> {
+        let admin: AdminClient<Quiet> = AdminClient::from_config_and_context(&self.config, Quiet).map_err(unavailable)?;
+        let topics = self.topics.all();
+        let topics = topics.iter().map(|topic| NewTopic {
+            name: &topic.name,
+            num_partitions: self.topics.partitions.into(),
+            // As the cluster's own default has it.
+            replication: TopicReplication::Fixed(-1),
+            config: topic.settings.to_vec(),
+        });
+        let topics: Vec<NewTopic<'_>> = topics.collect();
+        let options = AdminOptions::new().request_timeout(Some(PATIENCE * 5));
+        for outcome in admin.create_topics(&topics, &options).await.map_err(unavailable)? {
+            match outcome {
+                Ok(topic) => info!(topic, "created"),
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((topic, error)) => return Err(QueueError::Unavailable(format!("topic {topic}: {error}"))),
+            }
+        }
+        let partitions = self.count_partitions().await?;
+        self.partitions.send_replace(Some(partitions));
+        Ok(())
+    }
+
+    /// How many partitions the topics have, all the same: a session's partition has one number in each of them.
+    async fn count_partitions(&self) -> Result<i32, QueueError> {
+        let mut counts = Vec::new();
+        for topic in self.topics.all() {
+            let name = topic.name.clone();
+            let client = self.producer.clone();
+            let metadata = blocking(move || client.client().fetch_metadata(Some(&name), PATIENCE)).await?;
+            let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+            counts.push(i32::try_from(partitions).unwrap_or(0));
+        }
+        match counts[..] {
+            [count, ref others @ ..] if count > 0 && others.iter().all(|other| *other == count) => Ok(count),
+            _ => Err(QueueError::Unavailable(format!("the topics have {counts:?} partitions; they must have the same number"))),
+        }
+    }
+
+    /// Whether the brokers answered the last time.
+    pub(super) fn available(&self) -> watch::Receiver<bool> {
+        self.available.subscribe()
+    }
+
+    /// How many partitions each topic has.
+    pub(super) async fn partitions(&self) -> Result<i32, QueueError> {
+        let mut partitions = self.partitions.subscribe();
+        let known = tokio::time::timeout(PATIENCE, partitions.wait_for(Option::is_some)).await;
+        known.ok().and_then(Result::ok).and_then(|known| *known).ok_or_else(|| QueueError::Unavailable("not connected".to_owned()))
+    }
+
+    /// The partition of everything about a session, in all topics.
+    pub(super) async fn partition(&self, session: SessionId) -> Result<i32, QueueError> {
+        let partitions = self.partitions().await?;
+        let folded = session.number().to_be_bytes().iter().fold(0_u32, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(16_777_619));
+        let chosen = folded % u32::try_from(partitions).unwrap_or(1);
+        Ok(i32::try_from(chosen).unwrap_or(0))
+    }
+
+    /// Hands a record to the producer, which sends it in order and once, and goes on trying for some time where the brokers don't answer.
+    pub(super) fn send(&self, topic: &str, partition: i32, key: &str, value: Option<&[u8]>) -> Result<DeliveryFuture, QueueError> {
+        let record = FutureRecord::<str, [u8]>::to(topic).partition(partition).key(key);
+        let record = FutureRecord { payload: value, ..record };
+        self.producer.send_result(record).map_err(|(error, _)| unavailable(error))
+    }
+
+    /// Waits until everything that was handed to the producer is written, for at most [`PATIENCE`].
+    pub(super) async fn flush(&self) {
+        let producer = self.producer.clone();
+        // What is not written by then was not written: nobody is told more than that.
+        let _ = blocking(move || producer.flush(PATIENCE)).await;
+    }
+
+    /// A client that reads.
+    pub(super) fn reader<C>(&self, context: C, more: &[(&str, &str)]) -> Result<StreamConsumer<C>, KafkaError>
+    where
+        C: rdkafka::consumer::ConsumerContext + 'static,
+        StreamConsumer<C>: FromClientConfigAndContext<C>,
+    {
+        let mut config = settings(&self.config, &READER);
+        config.set("group.id", self.topics.readers());
+        more.iter().for_each(|(name, value)| {
+            config.set(*name, *value);
+        });
+        config.create_with_context(context)
+    }
+
+    /// Where the next record of a partition will be written.
+    pub(super) async fn end_of(self: &Arc<Self>, topic: &str, partition: i32) -> Result<i64, QueueError> {
+        let (cluster, topic) = (Arc::clone(self), topic.to_owned());
+        blocking(move || cluster.asker.fetch_watermarks(&topic, partition, PATIENCE)).await.map(|(_, end)| end)
+    }
+
+    /// Asks the brokers something on a thread that may wait.
+    pub(super) async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&StreamConsumer<Quiet>) -> Result<T, KafkaError> + Send + 'static,
+    ) -> Result<T, QueueError> {
+        let cluster = Arc::clone(self);
+        blocking(move || question(&cluster.asker)).await
+    }
+}
+
+/// Every record once and in order, on all replicas, without waiting for more of them.
+const PRODUCER: [(&str, &str); 6] = [
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    ("linger.ms", "1"),
+    // Longer than anybody waits for one record: what is late stays in order, and what comes too late is refused by its readers.
+    ("message.timeout.ms", "30000"),
+    ("message.max.bytes", MAX_RECORD),
+    ("queue.buffering.max.kbytes", "65536"),
+];
+
+/// Small buffers: a reader of many partitions would otherwise keep 64 MB of each.
+const READER: [(&str, &str); 7] = [
+    ("enable.auto.commit", "false"),
+    ("auto.offset.reset", "earliest"),
+    // A partition that is added waits for the request before it, which waits so long for a record.
+    ("fetch.wait.max.ms", "100"),
+    ("fetch.queue.backoff.ms", "10"),
+    ("queued.max.messages.kbytes", "16384"),
+    ("fetch.error.backoff.ms", "100"),
+    ("topic.metadata.refresh.interval.ms", "30000"),
+];
+
+fn settings(base: &ClientConfig, more: &[(&str, &str)]) -> ClientConfig {
+    let mut config = base.clone();
+    let more: HashMap<_, _> = more.iter().copied().collect();
+    more.iter().for_each(|(name, value)| {
+        config.set(*name, *value);
+    });
+    config
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+pub(super) fn unavailable(error: KafkaError) -> QueueError {
+    QueueError::Unavailable(error.to_string())
+}
+
+async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> Result<T, KafkaError> + Send + 'static) -> Result<T, QueueError> {
+    match tokio::task::spawn_blocking(ask).await {
+        Ok(answer) => answer.map_err(unavailable),
+        Err(_) => Err(QueueError::Unavailable("shutting down".to_owned())),
+    }
+}

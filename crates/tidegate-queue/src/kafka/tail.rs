@@ -1,0 +1,111 @@
+//! Reading the log, from somewhere to its end and on.
+
+use std::sync::Arc;
+
+use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::error::KafkaError;
+use rdkafka::{Message, Offset, TopicPartitionList};
+use tidegate_core::id::SessionId;
+use tracing::warn;
+
+use super::cluster::{Cluster, PATIENCE, Quiet, unavailable};
+use super::entry::{self, Entry, Mark};
+use crate::error::QueueError;
+
+/// An entry as it stands in the log.
+pub(super) struct Line {
+    pub(super) partition: i32,
+    pub(super) offset: i64,
+    /// When the broker took it, in Unix milliseconds.
+    pub(super) time: i64,
+    /// Whose it is and what it says; `None` if that is not for us to understand.
+    pub(super) what: Option<(SessionId, Mark, Entry)>,
+}
+
+impl Line {
+    /// Its offset, time and entry, if it is of this session.
+    pub(super) fn of(self, session: SessionId) -> Option<(i64, i64, Entry)> {
+        self.what.filter(|(of, ..)| *of == session).map(|(_, _, entry)| (self.offset, self.time, entry))
+    }
+}
+
+/// Reads some partitions, each from where it was told to.
+pub(super) struct Tail {
+    consumer: StreamConsumer<Quiet>,
+    topic: String,
+}
+
+impl Tail {
+    pub(super) fn new(cluster: &Cluster) -> Result<Self, KafkaError> {
+        Ok(Self { consumer: cluster.reader(Quiet, &[])?, topic: cluster.topics.log() })
+    }
+
+    /// Reads this partition too, from `offset` on.
+    pub(super) fn follow(&self, partition: i32, offset: i64) -> Result<(), QueueError> {
+        self.consumer.incremental_assign(&self.list(partition, offset)?).map_err(unavailable)
+    }
+
+    /// Reads this partition no more.
+    pub(super) fn leave(&self, partition: i32) {
+        if let Err(error) = self.list(partition, 0).map(|list| self.consumer.incremental_unassign(&list)) {
+            warn!(partition, %error, "a partition is read on");
+        }
+    }
+
+    /// The next entry of any of the partitions. Errors are the connection's; it comes back by itself, and misses nothing.
+    ///
+    /// Cancel safety: safe.
+    pub(super) async fn next(&self) -> Line {
+        loop {
+            match self.consumer.recv().await {
+                Ok(message) => return line(&message),
+                Err(error) => tracing::debug!(%error, "reading the log"),
+            }
+        }
+    }
+
+    fn list(&self, partition: i32, offset: i64) -> Result<TopicPartitionList, QueueError> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.topic, partition, Offset::Offset(offset)).map_err(unavailable)?;
+        Ok(list)
+    }
+}
+
+/// Reads one partition again, from some offset that was read before or stands in a pointer.
+pub(super) struct Scan {
+    tail: Tail,
+    /// Of the next entry.
+    pub(super) next: i64,
+    began: bool,
+}
+
+impl Scan {
+    pub(super) fn new(cluster: &Arc<Cluster>, partition: i32, from: i64) -> Result<Self, QueueError> {
+        let tail = Tail::new(cluster).map_err(unavailable)?;
+        tail.follow(partition, from)?;
+        Ok(Self { tail, next: from, began: false })
+    }
+
+    /// The next entry, which must be there. `None`: the log does not go back so far any more.
+    pub(super) async fn read(&mut self) -> Result<Option<Line>, QueueError> {
+        let line = tokio::time::timeout(PATIENCE, self.tail.next()).await;
+        let line = line.map_err(|_| QueueError::Unavailable("the log is not read within a second".to_owned()))?;
+        let forgotten = !self.began && line.offset > self.next;
+        (self.began, self.next) = (true, line.offset + 1);
+        Ok((!forgotten).then_some(line))
+    }
+}
+
+fn line(message: &impl Message) -> Line {
+    let session = message.key().and_then(|key| std::str::from_utf8(key).ok()).and_then(SessionId::parse);
+    let what = session.zip(message.payload().and_then(entry::decode)).map(|(session, (mark, entry))| (session, mark, entry));
+    if what.is_none() {
+        warn!(partition = message.partition(), offset = message.offset(), "the log has an entry that this version can't read");
+    }
+    Line {
+        partition: message.partition(),
+        offset: message.offset(),
+        time: message.timestamp().to_millis().unwrap_or(0),
+        what,
+    }
+}
