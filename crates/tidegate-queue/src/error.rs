@@ -14,7 +14,7 @@ pub enum QueueError {
     /// Another gateway adopted the session. Final.
     #[error("another gateway owns the session")]
     Fenced,
-    /// The session was ended, or nobody owned it for its time to live. Final.
+    /// The session was ended, or nobody owned it for its time to live, or the server crashed and forgot a part of it. Final.
     #[error("the session is gone")]
     Gone,
     /// As many tasks wait as may, over all gateways.

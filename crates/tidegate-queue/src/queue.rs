@@ -15,8 +15,8 @@ use crate::settings::Settings;
 /// One process's way to the queue. Clones share it.
 ///
 /// It works in the background: it connects, and again when the connection is lost; it reads for the sessions that it owns, keeps them and
-/// its leases alive, and ends or requeues what workers left behind, its own and others'. That stops when the last clone is dropped, and
-/// the last [`Owner`] and [`Lease`] with it.
+/// its leases alive, and ends or requeues what workers left behind, its own and others'. That stops when the last clone and the last
+/// [`Owner`] are dropped; a [`Lease`] alone doesn't hold it.
 #[derive(Debug, Clone)]
 pub struct Queue(Backend);
 
@@ -120,7 +120,7 @@ impl Queue {
         on_backend!(self, queue => queue.depth().await)
     }
 
-    /// Waits until the leases that were dropped are given back, as far as the server can be reached. What a process does last.
+    /// Waits until every lease of this process is settled or dropped, and given back as far as the server can be reached. What a worker does last.
     ///
     /// # Cancel safety
     ///

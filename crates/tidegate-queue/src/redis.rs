@@ -1,104 +1,217 @@
-//! The queue in Redis. What it keeps there follows.
+//! The queue in one Redis server.
+//!
+//! # What is there to see
+//!
+//! Everything is below `tidegate:{queue}:`. The braces keep all keys on one node of a cluster, because most steps change several of them at once.
+//!
+//! | key | type | what |
+//! | --- | --- | --- |
+//! | `tasks` | stream | one entry, `session` and `task`, for each task that has no end: `XLEN`. Its group `workers` says which of them a worker has, and for how long it gave no sign of life: `XPENDING tidegate:{queue}:tasks workers - + 10` |
+//! | `session:sess_…` | hash | who owns the session and where its task stands: `HGETALL` |
+//! | `log:sess_…` | stream | what its owner wrote and its workers said since the snapshot: `XRANGE … - +` |
+//!
+//! A session's hash holds `owner` and the number of its last command, `op`; `ttl` in milliseconds; the `snapshot` and what it `covers` of the
+//! log. While the session has a task, also `task`, its `entry` in `tasks`, `payload`, and `attempt`; while a worker has that, `worker`, how many pieces
+//! it `emitted` and, once there is any, `visible` output; `cancel` when it was asked to stop. `last` is the task that ended last, and `settled` the worker
+//! that ended it, if one did.
+//!
+//! Owners and workers are named by a token: the name of their process, a dot, and a number. Each is used once.
+//!
+//! A log's entries begin with their `kind`: `owner` (from here on it is this one's), `journal` (with what the writer had `read`), `piece`, and `end` (`settled`,
+//! `lost`, `given_up` or `cancelled`).
+//!
+//! A process is told that there is something new about a session on the channel `process:…` with its name. What is said there is a hint: whoever
+//! didn't hear it finds out later by itself.
+//!
+//! # How it holds
+//!
+//! - Each step is one script (`redis/scripts`), so it happens as a whole or not at all, also in the append-only file.
+//! - A lease is an entry's place among the group's pending ones. Renewing sets its idle time to zero. Whoever finds one that was idle for longer
+//!   than a lease takes it away; all processes look. The next lease has another token, so what the old worker still sends is refused.
+//! - An owner's commands carry its token and a number that grows. One that was given up on and arrives late is refused.
+//! - Sessions expire by themselves (`PEXPIRE` on both keys); their owner puts that off.
+//! - All times are Redis's own.
+//! - A server that lost its last moments when it crashed (`appendfsync everysec`), or a replica that took over without them, contradicts what was
+//!   said already. Owners find that out before they do anything else, and their sessions are gone, which their clients are told. Sessions that
+//!   nothing happened to in those moments go on.
+//!
+//! The server has to keep what it is given: `appendonly yes`, and `maxmemory-policy noeviction`. A full one refuses what is new and finishes what it
+//! has.
 
+mod entries;
+mod fetch;
+mod follow;
+mod lease;
+mod link;
+mod owner;
+mod scripts;
+mod upkeep;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ::redis::{FromRedisValue, Script, ScriptInvocation};
 use bytes::Bytes;
-use tidegate_core::id::{SessionId, TaskId};
-use tokio::sync::watch;
+use tidegate_core::id::SessionId;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+pub(crate) use self::lease::Lease;
+pub(crate) use self::owner::Owner;
 use crate::error::QueueError;
-use crate::lease::{Piece, Stop};
-use crate::log::{Output, Past};
+use crate::log::Past;
 use crate::queue::Depth;
 use crate::settings::Settings;
+use entries::LogEntry;
+use follow::Follows;
+use lease::Leases;
+use link::Link;
+use scripts::SCRIPTS;
 
-fn unavailable() -> QueueError {
-    QueueError::Unavailable("not connected".to_owned())
+/// Below it is everything that the queue keeps.
+const PREFIX: &str = "tidegate:{queue}:";
+/// The consumer group, and the one consumer in it: who has a task, its session says.
+const GROUP: &str = "workers";
+/// How long a call waits for its answer.
+const CALL: Duration = Duration::from_secs(1);
+
+/// One process's way to the queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Queue(Arc<Home>);
+
+/// Ends what works in the background when nobody needs it any more.
+#[derive(Debug)]
+struct Home {
+    process: Arc<Process>,
+    /// Asks for a lease.
+    wanted: mpsc::Sender<fetch::Wanted>,
+    _background: JoinSet<()>,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Queue;
+/// What everything in this process shares.
+#[derive(Debug)]
+struct Process {
+    /// What it is called in Redis, in hexadecimal digits.
+    name: String,
+    /// Counts the tokens that it has given out.
+    tokens: AtomicU64,
+    settings: Settings,
+    link: Link,
+    follows: Follows,
+    leases: Leases,
+}
 
 impl Queue {
-    pub(crate) fn open(_url: &str, _settings: Settings) -> Result<Self, String> {
-        Ok(Self)
+    pub(crate) fn open(url: &str, settings: Settings) -> Result<Self, String> {
+        let name = format!("{:016x}", rand::random::<u64>());
+        let link = Link::new(url)?;
+        let process =
+            Arc::new(Process { name, tokens: AtomicU64::new(0), settings, link, follows: Follows::default(), leases: Leases::default() });
+        let (wanted, asked) = mpsc::channel(fetch::WANTED);
+        let mut background = JoinSet::new();
+        background.spawn(link::keep(Arc::clone(&process)));
+        background.spawn(follow::read(Arc::clone(&process)));
+        background.spawn(upkeep::keep(Arc::clone(&process)));
+        background.spawn(fetch::fetch(Arc::clone(&process), asked));
+        Ok(Self(Arc::new(Home { process, wanted, _background: background })))
     }
+
     pub(crate) fn is_available(&self) -> bool {
-        false
+        self.0.process.link.is_up()
     }
-    pub(crate) async fn create(&self, _id: SessionId, _ttl: Duration) -> Result<Owner, QueueError> {
-        Err(unavailable())
+
+    pub(crate) async fn create(&self, id: SessionId, ttl: Duration) -> Result<Owner, QueueError> {
+        let process = &self.0.process;
+        let owner = process.token();
+        let at: Option<String> = process.run(process.call(&SCRIPTS.create, id).arg(&owner).arg(millis(ttl))).await?;
+        let at = at.ok_or(QueueError::Fenced)?;
+        Ok(Owner::new(Arc::clone(&self.0), id, ttl, owner, entries::position(&at)?))
     }
-    pub(crate) async fn adopt(&self, _id: SessionId, _ttl: Duration) -> Result<Option<(Owner, Past)>, QueueError> {
-        Err(unavailable())
+
+    pub(crate) async fn adopt(&self, id: SessionId, ttl: Duration) -> Result<Option<(Owner, Past)>, QueueError> {
+        let process = &self.0.process;
+        let owner = process.token();
+        let left: Option<(Option<Bytes>, entries::Raw)> =
+            process.run(process.call(&SCRIPTS.adopt, id).arg(&owner).arg(millis(ttl))).await?;
+        let Some((snapshot, log)) = left else { return Ok(None) };
+        let log = log.into_iter().map(LogEntry::read).collect::<Result<Vec<_>, _>>()?;
+        // The last entry is the one that says that the session is ours now.
+        let at = log.last().map(|entry| entry.at).unwrap_or_default();
+        let past = Past { snapshot, entries: entries::in_owners_order(log) };
+        Ok(Some((Owner::new(Arc::clone(&self.0), id, ttl, owner, at), past)))
     }
+
     pub(crate) async fn lease(&self) -> Result<Lease, QueueError> {
-        Err(unavailable())
+        fetch::lease(&self.0.wanted).await
     }
+
     pub(crate) async fn depth(&self) -> Result<Depth, QueueError> {
-        Err(unavailable())
+        let process = &self.0.process;
+        let (waiting, running) = process.run(&SCRIPTS.depth.key(key("tasks"))).await?;
+        Ok(Depth { waiting, running })
     }
-    pub(crate) async fn all_given_back(&self) {}
-}
 
-#[derive(Debug)]
-pub(crate) struct Owner {
-    session: SessionId,
-}
-
-impl Owner {
-    pub(crate) fn session(&self) -> SessionId {
-        self.session
-    }
-    pub(crate) async fn next(&mut self) -> Result<Output, QueueError> {
-        Err(unavailable())
-    }
-    pub(crate) async fn journal(&mut self, _entries: &[Bytes]) -> Result<(), QueueError> {
-        Err(unavailable())
-    }
-    pub(crate) async fn snapshot(&mut self, _state: Bytes) -> Result<(), QueueError> {
-        Err(unavailable())
-    }
-    pub(crate) async fn submit(&mut self, _task: TaskId, _payload: Bytes) -> Result<(), QueueError> {
-        Err(unavailable())
-    }
-    pub(crate) async fn cancel(&mut self, _task: TaskId, _why: Bytes) -> Result<(), QueueError> {
-        Err(unavailable())
-    }
-    pub(crate) async fn end(self) -> Result<(), QueueError> {
-        Err(unavailable())
+    pub(crate) async fn all_given_back(&self) {
+        self.0.process.leases.all_given_back().await;
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct Lease {
-    session: SessionId,
-    task: TaskId,
-    payload: Bytes,
-    attempt: u32,
-    stop: watch::Receiver<Option<Stop>>,
+impl Process {
+    /// What an owner or a worker calls itself. It is never used again, so whoever knows it is the one.
+    fn token(&self) -> String {
+        format!("{}.{}", self.name, self.tokens.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Begins a call of a script about one session.
+    fn call<'script>(&self, script: &'script Script, session: SessionId) -> ScriptInvocation<'script> {
+        let mut call = script.prepare_invoke();
+        call.key(key("tasks")).key(state_key(session)).key(log_key(session)).arg(session.to_string());
+        call
+    }
+
+    /// Runs it, for at most [`CALL`].
+    async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, QueueError> {
+        let answer = timeout(CALL, async {
+            let mut connection = self.link.connection().await?;
+            call.invoke_async(&mut connection).await.map_err(|error| unavailable(&error))
+        });
+        answer.await.unwrap_or_else(|_| Err(QueueError::Unavailable("no answer in time".to_owned())))
+    }
 }
 
-impl Lease {
-    pub(crate) fn session(&self) -> SessionId {
-        self.session
-    }
-    pub(crate) fn task(&self) -> TaskId {
-        self.task
-    }
-    pub(crate) fn payload(&self) -> &Bytes {
-        &self.payload
-    }
-    pub(crate) fn attempt(&self) -> u32 {
-        self.attempt
-    }
-    pub(crate) fn stop(&self) -> watch::Receiver<Option<Stop>> {
-        self.stop.clone()
-    }
-    pub(crate) async fn emit(&mut self, _pieces: impl IntoIterator<Item = Piece>) -> Result<(), QueueError> {
-        Err(unavailable())
-    }
-    pub(crate) async fn settle(&mut self, _end: Bytes) -> Result<(), QueueError> {
-        Err(unavailable())
+fn unavailable(error: &::redis::RedisError) -> QueueError {
+    QueueError::Unavailable(error.to_string())
+}
+
+fn key(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
+
+fn state_key(session: SessionId) -> String {
+    format!("{PREFIX}session:{session}")
+}
+
+fn log_key(session: SessionId) -> String {
+    format!("{PREFIX}log:{session}")
+}
+
+/// For Redis, which refuses zero.
+fn millis(length: Duration) -> u64 {
+    u64::try_from(length.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// Reads the word with which a script says how it went.
+fn verdict(word: &str) -> Result<(), QueueError> {
+    match word {
+        "ok" => Ok(()),
+        "fenced" => Err(QueueError::Fenced),
+        "gone" => Err(QueueError::Gone),
+        "full" => Err(QueueError::Full),
+        "busy" => Err(QueueError::Busy),
+        "lost" => Err(QueueError::Lost),
+        // Only a caller that is gone gets this one: it was given up on, and a later command of the same owner came first.
+        other => Err(QueueError::Unavailable(other.to_owned())),
     }
 }

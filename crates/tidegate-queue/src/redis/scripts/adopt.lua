@@ -1,0 +1,11 @@
+-- ARGV: session, owner, ttl in ms. Returns the snapshot, and what the log has since, up to the entry that says who owns it now; or nothing
+-- where there is no such session.
+local owner, ttl = ARGV[2], ARGV[3]
+local at = get(session, 'owner', 'snapshot', 'covers')
+if not at[1] then return false end
+redis.call('HSET', session.state, 'owner', owner, 'op', 0, 'ttl', ttl)
+redis.call('XADD', session.log, '*', 'kind', 'owner', 'owner', owner)
+redis.call('PEXPIRE', session.state, ttl)
+redis.call('PEXPIRE', session.log, ttl)
+tell(at[1], session)
+return { at[2], redis.call('XRANGE', session.log, at[3] and '(' .. at[3] or '-', '+') }

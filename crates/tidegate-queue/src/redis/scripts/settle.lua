@@ -1,0 +1,9 @@
+-- ARGV: session, worker, task, end, number of the first piece, pieces.
+local worker, task = ARGV[2], ARGV[3]
+if holds_lease(session, worker) then
+  if not emit(session, tonumber(ARGV[5]), 6) then return 'lost' end
+  finish(session, 'settled', ARGV[4], worker)
+  return 'ok'
+end
+local at = get(session, 'last', 'settled')
+return at[1] == task and at[2] == worker and 'ok' or 'lost'
