@@ -77,8 +77,7 @@ impl Kafka {
     ///
     /// It was killed before.
     pub fn kill(&mut self) -> Result<()> {
-        let killed = Command::new("kill").args(["-9", &self.broker]).stderr(Stdio::null()).status()?;
-        ensure!(killed.success(), "the broker runs no more");
+        self.signal("-KILL")?;
         eventually("the broker's end", || Ok(!self.runs()))
     }
 
@@ -106,6 +105,30 @@ impl Kafka {
         Ok(!ended)
     }
 
+    /// Stops it where it is: it keeps its sockets, and answers nothing.
+    ///
+    /// # Errors
+    ///
+    /// It runs no more.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// Lets it go on after [`Kafka::freeze`].
+    ///
+    /// # Errors
+    ///
+    /// It runs no more.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        let sent = Command::new("kill").args([signal, &self.broker]).stderr(Stdio::null()).status()?;
+        ensure!(sent.success(), "the broker runs no more");
+        Ok(())
+    }
+
     fn runs(&self) -> bool {
         Path::new("/proc").join(&self.broker).exists()
     }
@@ -131,9 +154,8 @@ fn properties(folder: &Path, address: SocketAddr, controller: SocketAddr) -> Str
         ("auto.create.topics.enable", "false".to_owned()),
         ("offsets.topic.replication.factor", "1".to_owned()),
         ("offsets.topic.num.partitions", "1".to_owned()),
-        // Groups are ready at once, and a member that died is noticed within a test's patience.
+        // Groups are ready at once.
         ("group.initial.rebalance.delay.ms", "0".to_owned()),
-        ("group.min.session.timeout.ms", "500".to_owned()),
     ];
     settings.iter().map(|(name, value)| format!("{name}={value}\n")).collect()
 }

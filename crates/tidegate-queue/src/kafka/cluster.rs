@@ -1,8 +1,8 @@
 //! The way to the brokers: topics, the producer, and whether they answer.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -14,6 +14,7 @@ use tidegate_core::id::SessionId;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
+use super::lock;
 use super::topics::Topics;
 use crate::error::QueueError;
 
@@ -62,14 +63,7 @@ impl Cluster {
     /// Creates the topics where they are missing, and finds out again and again whether the brokers answer. Runs until it is dropped.
     pub(super) async fn keep_watch(self: Arc<Self>) {
         loop {
-            let answer = match *self.partitions.borrow() {
-                Some(_) => None,
-                None => Some(()),
-            };
-            let outcome = match answer {
-                Some(()) => self.connect().await,
-                None => self.count_partitions().await.map(drop),
-            };
+            let outcome = self.look().await;
             let reachable = outcome.is_ok();
             if self.available.send_if_modified(|available| std::mem::replace(available, reachable) != reachable) {
                 match &outcome {
@@ -81,7 +75,22 @@ impl Cluster {
         }
     }
 
-    async fn connect(&self) -> Result<(), QueueError> {
+    async fn look(&self) -> Result<(), QueueError> {
+        let mut count = self.count_partitions().await?;
+        if count.is_none() {
+            self.create_topics().await?;
+            count = self.count_partitions().await?;
+        }
+        match count {
+            Some(count) => {
+                self.partitions.send_if_modified(|known| known.replace(count) != Some(count));
+                Ok(())
+            }
+            None => Err(QueueError::Unavailable("the topics are being made".to_owned())),
+        }
+    }
+
+    async fn create_topics(&self) -> Result<(), QueueError> {
         let admin: AdminClient<Quiet> = AdminClient::from_config_and_context(&self.config, Quiet).map_err(unavailable)?;
         let topics = self.topics.all();
         let topics = topics.iter().map(|topic| NewTopic {
@@ -100,25 +109,30 @@ impl Cluster {
                 Err((topic, error)) => return Err(QueueError::Unavailable(format!("topic {topic}: {error}"))),
             }
         }
-        let partitions = self.count_partitions().await?;
-        self.partitions.send_replace(Some(partitions));
         Ok(())
     }
 
-    /// How many partitions the topics have, all the same: a session's partition has one number in each of them.
-    async fn count_partitions(&self) -> Result<i32, QueueError> {
-        let mut counts = Vec::new();
-        for topic in self.topics.all() {
-            let name = topic.name.clone();
-            let client = self.producer.clone();
-            let metadata = blocking(move || client.client().fetch_metadata(Some(&name), PATIENCE)).await?;
-            let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
-            counts.push(i32::try_from(partitions).unwrap_or(0));
+    /// How many partitions the topics have: all the same, because a session's partition has one number in each of them. `None`: there are
+    /// no such topics.
+    async fn count_partitions(&self) -> Result<Option<i32>, QueueError> {
+        let producer = self.producer.clone();
+        let names = self.topics.all().map(|topic| topic.name);
+        let counts = blocking(move || {
+            let count = |name: &String| {
+                let metadata = producer.client().fetch_metadata(Some(name), PATIENCE)?;
+                // One without a leader is being made, or its brokers are gone.
+                Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().iter().filter(|of| of.leader() >= 0).count()))
+            };
+            names.iter().map(count).collect::<Result<Vec<usize>, KafkaError>>()
+        });
+        let counts = counts.await?;
+        if counts.contains(&0) {
+            return Ok(None);
         }
-        match counts[..] {
-            [count, ref others @ ..] if count > 0 && others.iter().all(|other| *other == count) => Ok(count),
-            _ => Err(QueueError::Unavailable(format!("the topics have {counts:?} partitions; they must have the same number"))),
+        if counts.iter().any(|count| *count != counts[0]) {
+            return Err(QueueError::Unavailable(format!("the topics have {counts:?} partitions; they must have the same number")));
         }
+        Ok(i32::try_from(counts[0]).ok())
     }
 
     /// Whether the brokers answered the last time.
@@ -171,17 +185,27 @@ impl Cluster {
 
     /// Where the next record of a partition will be written.
     pub(super) async fn end_of(self: &Arc<Self>, topic: &str, partition: i32) -> Result<i64, QueueError> {
-        let (cluster, topic) = (Arc::clone(self), topic.to_owned());
-        blocking(move || cluster.asker.fetch_watermarks(&topic, partition, PATIENCE)).await.map(|(_, end)| end)
+        let topic = topic.to_owned();
+        self.ask(move |asker, patience| asker.fetch_watermarks(&topic, partition, patience).map(|(_, end)| end)).await
     }
 
-    /// Asks the brokers something on a thread that may wait.
+    /// Asks the brokers something on a thread that may wait, for at most [`PATIENCE`]: again where the answer is only that they are not
+    /// ready, as while leaders are elected.
     pub(super) async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
-        question: impl FnOnce(&StreamConsumer<Quiet>) -> Result<T, KafkaError> + Send + 'static,
+        question: impl Fn(&StreamConsumer<Quiet>, Duration) -> Result<T, KafkaError> + Send + 'static,
     ) -> Result<T, QueueError> {
         let cluster = Arc::clone(self);
-        blocking(move || question(&cluster.asker)).await
+        let began = Instant::now();
+        let question = Arc::new(Mutex::new(question));
+        loop {
+            let (cluster, question) = (Arc::clone(&cluster), Arc::clone(&question));
+            let patience = PATIENCE.saturating_sub(began.elapsed());
+            match blocking(move || lock(&question)(&cluster.asker, patience)).await {
+                Err(_) if began.elapsed() < PATIENCE => tokio::time::sleep(PATIENCE / 20).await,
+                answer => return answer,
+            }
+        }
     }
 }
 

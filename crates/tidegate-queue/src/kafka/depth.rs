@@ -10,7 +10,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::Mutex;
 
-use super::cluster::{Cluster, PATIENCE};
+use super::cluster::Cluster;
 use crate::error::QueueError;
 use crate::queue::Depth;
 
@@ -62,25 +62,24 @@ impl Depths {
     pub(super) async fn backlogs(&self) -> Result<Vec<Backlog>, QueueError> {
         let partitions = self.cluster.partitions().await?;
         let topic = self.cluster.topics.tasks();
-        let answer = self.cluster.ask(move |asker| {
+        let answer = self.cluster.ask(move |asker, patience| {
             let mut list = TopicPartitionList::new();
             for partition in 0..partitions {
                 list.add_partition_offset(&topic, partition, Offset::End)?;
             }
-            let ends = asker.offsets_for_times(list.clone(), PATIENCE)?;
-            let committed = asker.committed_offsets(list, PATIENCE)?;
+            let ends = asker.offsets_for_times(list.clone(), patience)?;
+            let committed = asker.committed_offsets(list, patience)?;
             let mut backlogs = Vec::new();
-            for (end, committed) in ends.elements().iter().zip(committed.elements()) {
-                end.error()?;
-                let end = match end.offset() {
-                    Offset::Offset(end) => end,
-                    _ => asker.fetch_watermarks(&topic, committed.partition(), PATIENCE)?.1,
+            for committed in committed.elements() {
+                let end = match ends.find_partition(&topic, committed.partition()).map(|end| end.offset()) {
+                    Some(Offset::Offset(end)) => end,
+                    _ => asker.fetch_watermarks(&topic, committed.partition(), patience)?.1,
                 };
                 let from = match committed.offset() {
                     Offset::Offset(from) => from,
                     // Nobody ever worked on it.
                     _ if end == 0 => 0,
-                    _ => asker.fetch_watermarks(&topic, committed.partition(), PATIENCE)?.0,
+                    _ => asker.fetch_watermarks(&topic, committed.partition(), patience)?.0,
                 };
                 let progress = Progress::decode(committed.metadata()).unwrap_or(Progress { read: from, ..Progress::default() });
                 let unread = u64::try_from(end.saturating_sub(progress.read)).unwrap_or(0);

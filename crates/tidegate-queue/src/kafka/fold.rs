@@ -299,7 +299,7 @@ impl Task {
         out.put_u8(self.visible.into());
         out.put_u8(self.cancelled.into());
         out.put_u8(self.claim.is_some().into());
-        for claim in &self.claim {
+        if let Some(claim) = &self.claim {
             out.put_i64(claim.id);
             out.put_u32(claim.emits);
             out.put_i64(claim.sign);

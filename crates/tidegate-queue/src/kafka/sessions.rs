@@ -139,7 +139,7 @@ impl Sessions {
             let Some(line) = scan.read().await? else { return Ok(None) };
             if let Some((offset, time, entry)) = line.of(id.session) {
                 // This process wrote none of these.
-                self.with(id, |view| drop(view.read(offset, time, entry)));
+                self.with(id, |view| view.read(offset, time, entry));
             }
         }
         Ok(Some(history.into_past()))

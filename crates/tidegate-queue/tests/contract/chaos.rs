@@ -10,7 +10,7 @@ use tidegate_queue::{End, Lease, Output, Owner, Queue, QueueError, Settings};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{LEASE, Server, a_moment, bytes, create, invisible, settings, soon, task, visible};
+use crate::support::{Server, a_moment, bytes, create, invisible, settings, soon, task, visible};
 
 const SESSIONS: usize = 24;
 const TASKS: usize = 12;
@@ -24,14 +24,14 @@ pub(crate) async fn every_task_ends_once_and_in_order_while_workers_die(server: 
     workers.stop().await;
 }
 
-pub(crate) async fn every_task_ends_once_while_the_server_dies_too(mut server: impl Server) {
+pub(crate) async fn every_task_ends_once_while_the_server_dies_too<S: Server>(mut server: S) {
     let workers = Workers::start(&server);
     let mut counting = tokio::spawn(count_ends(start_sessions(&server).await));
     let ends = loop {
         // The sessions need time between two outages; how long does not matter.
         tokio::select! {
             ends = &mut counting => break ends.expect("no panic"),
-            () = sleep(LEASE) => {}
+            () = sleep(S::RECOVERY) => {}
         }
         server.kill();
         server.start_again();
