@@ -1,4 +1,5 @@
 # The static checks, for scripts/check and scripts/test. To be sourced after scripts/lib.sh.
+source scripts/deployment.sh
 
 static_checks() {
     step "format" cargo fmt --all --check
@@ -6,6 +7,7 @@ static_checks() {
     step "docs, warnings are errors" docs
     check_dependencies
     check_fuzz_targets
+    check_deployment
 }
 
 docs() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked; }

@@ -35,7 +35,7 @@ impl Check<'_> {
         }
         let is_secret = match schema::form(schema) {
             Some(Form::Secret) => true,
-            Some(Form::Proxy) => text.is_some_and(|text| text.contains('@')),
+            Some(Form::Proxy | Form::Redis) => text.is_some_and(|text| text.contains('@')),
             _ => false,
         };
         if is_secret {
@@ -169,14 +169,14 @@ impl Check<'_> {
             return self.wrong_type(node, "is no text", format!("write a text in quotes{example}"), path);
         };
         let refusal = match form {
-            Some(form) => form.check(text).err(),
+            Some(form) => form.check(text).and_then(|()| form.check_bounds(text, schema::bounds(schema))).err(),
             None if schema["minLength"] == 1 && text.is_empty() => Some(Refusal::new("is empty", "write a text, or leave the setting out")),
             None => None,
         };
         let Some(refusal) = refusal else { return true };
         // Credentials and queries of an address are as secret as a key.
         let address = text.split_once("://").map_or(text.as_str(), |(_, rest)| rest);
-        if matches!(form, Some(Form::Url | Form::Proxy)) && address.contains(['@', ':', '?', '#']) {
+        if form.is_some_and(Form::may_hold_secret) && address.contains(['@', ':', '?', '#']) {
             self.faults.hide(node);
         }
         let fault = Fault::new(path.clone(), node.at.clone(), format!("{} {}", self.shown(node), refusal.problem));

@@ -12,14 +12,17 @@ use tidegate_core::breaker::BreakerPolicy;
 use tidegate_core::budget::BudgetPolicy;
 use tidegate_core::limits::{Limits, TimeoutProfile};
 use tidegate_core::retry::RetryPolicy;
+use tidegate_core::session::Settings as SessionSettings;
 
 mod model;
 mod provider;
 mod recovery;
+mod sessions;
 
 pub use self::model::{Degrade, Model, Models, OnDisconnect, OnMalformed, Route, SlowGuard, Timing};
 pub use self::provider::{Http2, Provider, ProviderKind};
 pub use self::recovery::{Deadline, Notify, PriceSettings};
+pub use self::sessions::{ANY_ORIGIN, Queue, QueueBackend, Sessions};
 pub use crate::profiles::Profiles;
 
 /// Every setting of one Tidegate process, checked.
@@ -45,6 +48,10 @@ pub struct Config {
     pub breaker: BreakerPolicy,
     /// How a caller's deadline is read, and how it travels on.
     pub deadline: Deadline,
+    /// How the prompts of sessions wait for their turn, and who runs them.
+    pub queue: Queue,
+    /// WebSocket sessions.
+    pub sessions: Sessions,
     /// Answers that are made in the background.
     pub notify: Notify,
     /// What the operator knows better than the price table, by `provider/model`, `model` or `prefix*`.
@@ -87,6 +94,19 @@ impl Config {
             least: self.deadline.policy.least,
             rate_guard: model.slow.map(SlowGuard::rate_guard),
             ..Limits::with_profile(self.profile_for(model, requested, thinking))
+        }
+    }
+
+    /// Everything that bounds one session. What a resume can repeat and how much conversation is kept are no settings.
+    #[must_use]
+    pub fn session_settings(&self) -> SessionSettings {
+        SessionSettings {
+            max_queue_size: self.queue.max_queue_size,
+            policy: self.queue.policy,
+            heartbeat: self.sessions.heartbeat,
+            idle_ttl: self.sessions.idle_ttl,
+            resume_ttl: self.sessions.resume_ttl,
+            ..SessionSettings::STANDARD
         }
     }
 }

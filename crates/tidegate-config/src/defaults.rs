@@ -54,6 +54,21 @@ pub const SLOW_WINDOW: Duration = Duration::from_secs(2);
 /// The header in which Tidegate itself reads a caller's deadline, so that a gateway behind this one understands it.
 pub const DEADLINE_HEADER: &str = "x-tidegate-timeout-ms";
 
+/// More than a person has patience for, and enough for a program that sends a batch (contract.md).
+pub const MAX_QUEUE_SIZE: NonZeroU32 = positive(16);
+/// Some hundred bytes each, mostly the prompt: a bound for memory, not for the work (contract.md).
+pub const GLOBAL_MAX_SIZE: NonZeroU32 = positive(100_000);
+/// Longer than any pause of a healthy process, short enough that a user still waits for the task of a dead one (contract.md).
+pub const LEASE: Duration = Duration::from_secs(30);
+/// A burst of prompts starts at once; tasks that do not run cost nothing.
+pub const MIN_WORKERS: NonZeroU32 = positive(8);
+/// A task waits for its provider most of the time, so a processor can serve some hundreds.
+pub const MAX_WORKERS: NonZeroU32 = positive(1024);
+/// A prompt of a few hundred pages; documents larger than this are no messages of a conversation (contract.md).
+pub const MAX_MESSAGE: usize = 1024 * 1024;
+/// As `max_streams`: what one process with 20,000 file descriptors can serve.
+pub const MAX_SESSIONS: NonZeroU32 = positive(10_000);
+
 /// A caller that polls once a day still finds its answer.
 pub const NOTIFY_RETENTION: Duration = Duration::from_secs(24 * 3600);
 /// Three of the longest standard profile: nobody waits at the other end, and what took longer is stuck.

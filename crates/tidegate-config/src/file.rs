@@ -15,9 +15,11 @@ use crate::text::{AddressText, DurationText, ProxyText, SecretText, SizeText, Ur
 
 mod models;
 mod recovery;
+mod sessions;
 
 pub(crate) use self::models::{BalanceName, DegradeFile, DeliveryName, DrainFile, ModelFile, OnDisconnectName, RouteFile, SlowFile};
 pub(crate) use self::recovery::{BreakerFile, DeadlineFile, NO_HEADER, NotifyFile, PriceFile, RetryFile};
+pub(crate) use self::sessions::{BackendName, PolicyName, QueueFile, SessionsFile};
 
 /// Tidegate's configuration file.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
@@ -48,6 +50,12 @@ pub(crate) struct File {
     pub(crate) breaker: BreakerFile,
     /// How a caller's deadline (`X-Tidegate-Timeout-Ms`) is read, and how it travels on. One deadline bounds waiting, all attempts and all waits between them; it is never longer than the profile's `total`.
     pub(crate) deadline: DeadlineFile,
+    /// How the prompts of sessions wait for their turn, and who runs them.
+    pub(crate) queue: QueueFile,
+    /// WebSocket sessions: one connection, many prompts, one conversation. [sessions.md](sessions.md) says how clients use them.
+    ///
+    /// A change counts for sessions that begin after it.
+    pub(crate) sessions: SessionsFile,
     /// Answers that are made in the background, and how callers hear of them: by polling `GET /v1/streams/{id}`, or by a webhook signed as Standard Webhooks say.
     ///
     /// Polling needs nothing here. Webhooks need a `secret`, which `echo "whsec_$(openssl rand -base64 32)"` makes.

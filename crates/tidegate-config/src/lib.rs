@@ -31,8 +31,8 @@ mod show;
 mod text;
 
 pub use config::{
-    Config, Deadline, Degrade, Http2, Ledger, Log, LogFormat, LogLevel, Model, Models, Notify, OnDisconnect, OnMalformed, PriceSettings,
-    Profiles, Provider, ProviderKind, Route, Server, SlowGuard, Timing,
+    ANY_ORIGIN, Config, Deadline, Degrade, Http2, Ledger, Log, LogFormat, LogLevel, Model, Models, Notify, OnDisconnect, OnMalformed,
+    PriceSettings, Profiles, Provider, ProviderKind, Queue, QueueBackend, Route, Server, Sessions, SlowGuard, Timing,
 };
 pub use errors::ConfigErrors;
 pub use load::{DEFAULT_FILE, FILE_VARIABLE, FileSource, Flag, Loaded, Sources};

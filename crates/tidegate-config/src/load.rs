@@ -114,6 +114,7 @@ fn load(source: &str, sources: &Sources, faults: &mut Faults) -> Option<Loaded> 
     interpolate(&mut root, &KeyPath::default(), &sources.env, faults);
     overlay::environment(&mut root, &sources.env, faults);
     overlay::flags(&mut root, &sources.flags, faults);
+    overlay::forget_unchosen(&mut root);
     let filled = builtin::fill(&mut root, &sources.env, faults);
     check::check(&mut root, faults);
     let Ok(mirror) = serde_json::from_value::<File>(root.to_json()) else {
@@ -125,7 +126,7 @@ fn load(source: &str, sources: &Sources, faults: &mut Faults) -> Option<Loaded> 
         return None;
     };
     let config = resolve::resolve(&mirror, &root, faults);
-    let warnings = filled.warnings.into_iter().chain(resolve::warnings(&config)).collect();
+    let warnings = filled.warnings.into_iter().chain(resolve::warnings(&mirror, &config)).collect();
     Some(Loaded { config, file: None, built_in_mock: filled.mock, warnings })
 }
 

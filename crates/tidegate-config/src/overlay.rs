@@ -9,24 +9,23 @@ use crate::tree::{Entry, Node, Origin, Value};
 
 /// In front of a setting's path: `TIDEGATE__SERVER__LISTEN`.
 const PREFIX: &str = "TIDEGATE__";
-/// Names that platforms and task queues use, and the settings that they mean.
-const COMMON: [(&str, &[&str]); 4] = [
-    ("DATABASE_URL", &["ledger", "url"]),
-    ("QUEUE_TYPE", &["queue", "backend"]),
-    ("REDIS_URL", &["queue", "url"]),
-    ("KAFKA_BROKERS", &["queue", "brokers"]),
+/// A name that platforms and task queues use, the setting that it means, and how its value is written there.
+type Common = (&'static str, [&'static str; 2], fn(Origin, &str) -> Node);
+const COMMON: [Common; 5] = [
+    ("PORT", ["server", "listen"], |at, port| Node::text(at, format!("0.0.0.0:{port}"))),
+    ("DATABASE_URL", ["ledger", "url"], |at, url| Node::text(at, url)),
+    ("QUEUE_TYPE", ["queue", "backend"], |at, kind| Node::text(at, kind.to_lowercase())),
+    (REDIS, ["queue", "redis"], |at, url| Node::text(at, url)),
+    (KAFKA, ["queue", "kafka"], list),
 ];
+const REDIS: &str = "REDIS_URL";
+const KAFKA: &str = "KAFKA_BROKERS";
 
 /// Sets what the environment says: common names first, so that a full path wins over them.
 pub(crate) fn environment(root: &mut Node, env: &BTreeMap<String, String>, faults: &mut Faults) {
-    if let Some(port) = env.get("PORT").filter(|port| !port.is_empty()) {
-        set(root, &["server", "listen"], Node::text(Origin::Environment("PORT".into()), format!("0.0.0.0:{port}")), faults);
-    }
-    // In memory is how this version works, so a queue's address beside it is meant for someone else.
-    let in_memory = env.get("QUEUE_TYPE").is_some_and(|kind| kind.eq_ignore_ascii_case("memory"));
-    for (name, path) in COMMON.into_iter().filter(|(_, path)| !(in_memory && path[0] == "queue")) {
+    for (name, path, read) in COMMON {
         if let Some(value) = env.get(name).filter(|value| !value.is_empty()) {
-            set(root, path, Node::text(Origin::Environment(name.into()), value), faults);
+            set(root, &path, read(Origin::Environment(name.into()), value), faults);
         }
     }
     for (name, value) in env {
@@ -44,6 +43,24 @@ pub(crate) fn flags(root: &mut Node, flags: &[Flag], faults: &mut Faults) {
         let path: Vec<&str> = flag.path.split('.').collect();
         set(root, &path, Node::text(Origin::Flag(flag.name), &flag.value), faults);
     }
+}
+
+/// Takes out what the common names say of a queue that is not the chosen one: a platform sets them for its other programs too.
+pub(crate) fn forget_unchosen(root: &mut Node) {
+    let Value::Table(sections) = &mut root.value else { return };
+    let Some(Value::Table(queue)) = sections.get_mut("queue").map(|entry| &mut entry.node.value) else { return };
+    let chosen = match queue.get("backend").map(|entry| &entry.node.value) {
+        Some(Value::Text(backend)) => backend.clone(),
+        _ => String::new(),
+    };
+    let is_common = |at: &Origin| matches!(at, Origin::Environment(name) if [REDIS, KAFKA].contains(&name.as_str()));
+    queue.retain(|name, entry| *name == chosen || !is_common(&entry.node.at));
+}
+
+/// The parts of `text` between its commas.
+fn list(at: Origin, text: &str) -> Node {
+    let parts = text.split(',').map(|part| Node::text(at.clone(), part.trim())).collect();
+    Node { at, value: Value::List(parts) }
 }
 
 /// Puts `node` at `path`, whose names need not have the case nor the punctuation of the names in the tree.

@@ -23,16 +23,16 @@ secrets masked, and `tidegate config schema` prints the JSON Schema (`docs/tideg
 - Any setting can be set by an environment variable: `TIDEGATE__` and its path, with two underscores between names, in any case. A name in the file
   matches with `_` for each character that is no letter and no digit: `TIDEGATE__MODELS__GPT_4O__DELIVERY=coherent` sets `delivery` of `[models.\"gpt-4o\"]`.
   Lists and tables are written as TOML: `TIDEGATE__MODELS__FAST__ROUTES='[{ provider = \"openai\" }]'`.
-- `PORT` means `server.listen = \"0.0.0.0:$PORT\"`.
-- Everything but `server.listen`, `server.workers` and `ledger.*` can change while the process runs; running streams keep what they began with.
+- `PORT` means `server.listen = \"0.0.0.0:$PORT\"`, `QUEUE_TYPE` means `queue.backend`; `REDIS_URL` and `KAFKA_BROKERS` are read where that backend is chosen.
+- Settings can change while the process runs, unless it is said that a change needs a restart; running streams and sessions keep what they began with.
 ";
 
 /// How common wishes are written. A test loads each of its blocks.
 const RECIPES: &str = include_str!("reference/recipes.md");
 
 /// The order of the sections.
-const SECTIONS: [&str; 11] =
-    ["server", "ledger", "providers", "models", "profiles", "retry", "breaker", "deadline", "notify", "prices", "log"];
+const SECTIONS: [&str; 13] =
+    ["server", "ledger", "providers", "models", "profiles", "retry", "breaker", "deadline", "sessions", "queue", "notify", "prices", "log"];
 
 /// The reference of all settings as Markdown: `docs/config.md`.
 #[must_use]
@@ -78,10 +78,10 @@ fn value(schema: &Schema) -> String {
         return choices.iter().map(|(name, _)| format!("`\"{name}\"`")).collect::<Vec<_>>().join(", ");
     }
     match (schema::form(schema), schema["type"].as_str()) {
-        (Some(Form::Duration), _) => "length of time",
-        (Some(Form::Size), _) => "size",
+        (Some(Form::Duration), _) => return between("length of time", schema),
+        (Some(Form::Size), _) => return between("size", schema),
         (Some(Form::Address), _) => "address",
-        (Some(Form::Url | Form::Proxy), _) => "URL",
+        (Some(Form::Url | Form::Proxy | Form::Redis), _) => "URL",
         (Some(Form::Secret), _) => "secret",
         (None, Some("integer")) => return bounded("whole number", schema),
         (None, Some("number")) => return bounded("number", schema),
@@ -91,6 +91,11 @@ fn value(schema: &Schema) -> String {
         _ => "text",
     }
     .to_owned()
+}
+
+/// `kind`, and from where to where it goes where it is bounded.
+fn between(kind: &str, schema: &Schema) -> String {
+    schema::bounds(schema).map_or_else(|| kind.to_owned(), |(least, most)| format!("{kind}, {least} to {most}"))
 }
 
 /// `kind`, and from where to where it goes where that is narrow.

@@ -10,6 +10,11 @@ pub fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         ("server.workers", old.server.workers != new.server.workers),
         ("ledger.path", old.ledger.path != new.ledger.path),
         ("ledger.retention", old.ledger.retention != new.ledger.retention),
+        ("queue.backend", old.queue.backend != new.queue.backend),
+        ("queue.global_max_size", old.queue.global_max_size != new.queue.global_max_size),
+        ("queue.lease", old.queue.lease != new.queue.lease),
+        ("queue.min_workers", old.queue.min_workers != new.queue.min_workers),
+        ("queue.max_workers", old.queue.max_workers != new.queue.max_workers),
     ];
     changes.into_iter().filter(|(_, changed)| *changed).map(|(path, _)| path).collect()
 }

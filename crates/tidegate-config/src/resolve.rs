@@ -21,6 +21,7 @@ mod prices;
 mod providers;
 mod recovery;
 mod routes;
+mod sessions;
 mod timeouts;
 
 /// Silence after which common proxies cut a stream.
@@ -36,6 +37,7 @@ pub(crate) fn resolve(file: &File, root: &Node, faults: &mut Faults) -> Config {
         .filter_map(|(name, provider)| Some((name.clone(), providers::provider(name, provider, &mut judge)?)))
         .collect();
     let models = models::models(file, &profiles, &mut judge);
+    let sessions = sessions::sessions(&file.sessions, &models, &mut judge);
     Config {
         server: server(&file.server),
         ledger: ledger(&file.ledger),
@@ -46,6 +48,8 @@ pub(crate) fn resolve(file: &File, root: &Node, faults: &mut Faults) -> Config {
         budget: recovery::budget(&file.retry),
         breaker: BreakerPolicy { failures: file.breaker.failures, cooldown: file.breaker.cooldown.0 },
         deadline: recovery::deadline(file, &mut judge),
+        queue: sessions::queue(&file.queue, &mut judge),
+        sessions,
         notify: notify::notify(&file.notify, &mut judge),
         prices: prices::prices(&file.prices, &mut judge),
         log: log(&file.log),
@@ -53,12 +57,17 @@ pub(crate) fn resolve(file: &File, root: &Node, faults: &mut Faults) -> Config {
 }
 
 /// What is allowed and probably not meant.
-pub(crate) fn warnings(config: &Config) -> Vec<String> {
-    let silences = [("server.keepalive", config.server.keepalive), ("server.head_after", config.server.head_after)];
+pub(crate) fn warnings(file: &File, config: &Config) -> Vec<String> {
+    let silences = [
+        ("server.keepalive", config.server.keepalive),
+        ("server.head_after", config.server.head_after),
+        ("sessions.heartbeat", config.sessions.heartbeat),
+    ];
     let too_long = silences.into_iter().filter(|(_, silence)| *silence >= PROXY_PATIENCE);
     too_long
         .map(|(name, silence)| format!("{name} is {:?}; many proxies cut a stream after 60 s of silence", duration_text(silence)))
         .chain(recovery::overhead_warning(config))
+        .chain(sessions::unused_addresses(&file.queue, &config.queue.backend))
         .collect()
 }
 
@@ -81,12 +90,43 @@ impl Judge<'_> {
         self.faults.add_about(fault.context(self.root.origin_of(other.0), other.1), &[path, other.0]);
     }
 
+    /// Of two settings of `section`, the first may not be above the second.
+    fn ascending<T: Ord>(&mut self, section: &str, [(low, low_value), (high, high_value)]: [(&str, T); 2], words: &Order<T>) {
+        if low_value <= high_value {
+            return;
+        }
+        let [low_path, high_path] = [low, high].map(|name| KeyPath::of(&[section, name]));
+        let [low_text, high_text] = [&low_value, &high_value].map(words.show);
+        let Order { more, less, lower, .. } = words;
+        let remedy = format!("{lower} {low} or raise {high}");
+        match (self.root.has(&low_path), self.root.has(&high_path)) {
+            (true, true) => {
+                let problem = format!("{low_text} is {more} than {high} {high_text}");
+                self.conflict(&low_path, (&high_path, &format!("{high} is set here")), problem, remedy);
+            }
+            (false, true) => self.fault(&high_path, format!("{high_text} is {less} than {low}, by default {low_text}"), remedy),
+            _ => self.fault(&low_path, format!("{low_text} is {more} than {high}, by default {high_text}"), remedy),
+        }
+    }
+
     /// The name at the end of `path` is wrong.
     fn wrong_name(&mut self, path: &KeyPath, problem: impl Into<String>, remedy: impl Into<String>) {
         let fault = Fault::new(path.clone(), self.root.origin_of_key(path), problem.into()).remedy(remedy.into()).of_name();
         self.faults.add_about(fault, &[path]);
     }
 }
+
+/// How two values in the wrong order are told.
+struct Order<T> {
+    show: fn(&T) -> String,
+    more: &'static str,
+    less: &'static str,
+    lower: &'static str,
+}
+
+const LENGTHS: Order<Duration> =
+    Order { show: |length| format!("{:?}", duration_text(*length)), more: "longer", less: "shorter", lower: "shorten" };
+const COUNTS: Order<NonZeroU32> = Order { show: NonZeroU32::to_string, more: "larger", less: "smaller", lower: "lower" };
 
 fn server(file: &ServerFile) -> Server {
     let max_streams = count(file.max_streams);

@@ -41,7 +41,7 @@ pub(crate) enum Secrecy {
 pub(crate) fn names() -> BTreeMap<&'static str, Secrecy> {
     fn gather(schema: &'static Value, names: &mut BTreeMap<&'static str, Secrecy>) {
         for (name, member) in members(schema) {
-            let may_hold_one = matches!(form(member), Some(Form::Secret | Form::Url | Form::Proxy));
+            let may_hold_one = form(member).is_some_and(Form::may_hold_secret);
             let is_public = !matches!(member["type"].as_str(), Some("object" | "array")) && !may_hold_one;
             let secrecy = if is_public { Secrecy::Public } else { Secrecy::Secret };
             names.entry(name).and_modify(|known| *known = if is_public { *known } else { secrecy }).or_insert(secrecy);
@@ -64,6 +64,11 @@ pub(crate) fn members(schema: &Value) -> impl Iterator<Item = (&str, &Value)> {
 /// The form of a text's schema.
 pub(crate) fn form(schema: &Value) -> Option<Form> {
     schema["x-form"].as_str().and_then(Form::named)
+}
+
+/// Between which values, written in the same form, a text has to lie.
+pub(crate) fn bounds(schema: &Value) -> Option<(&str, &str)> {
+    Some((schema["x-least"].as_str()?, schema["x-most"].as_str()?))
 }
 
 /// The values that a choice's schema offers, each with its meaning; none for another schema.

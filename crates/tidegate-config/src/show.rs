@@ -6,15 +6,18 @@ use tidegate_core::balance::Balance;
 use tidegate_core::budget::BudgetPolicy;
 use tidegate_core::limits::DeliveryMode;
 use tidegate_core::retry::RetryPolicy;
+use tidegate_core::session::QueuePolicy;
 
 use crate::config::{
-    Config, Deadline, Degrade, Model, Notify, OnDisconnect, PriceSettings, Provider, ProviderKind, Route, Server, SlowGuard, Timing,
+    Config, Deadline, Degrade, Model, Notify, OnDisconnect, PriceSettings, Provider, ProviderKind, Queue, QueueBackend, Route, Server,
+    Sessions, SlowGuard, Timing,
 };
 use crate::file::{
-    BalanceName, BreakerFile, DeadlineFile, DegradeFile, DeliveryName, DrainFile, File, LedgerFile, LogFile, ModelFile, NO_HEADER,
-    NotifyFile, OnDisconnectName, PriceFile, ProviderFile, RetryFile, RouteFile, ServerFile, SlowFile, TimeoutsFile,
+    BackendName, BalanceName, BreakerFile, DeadlineFile, DegradeFile, DeliveryName, DrainFile, File, LedgerFile, LogFile, ModelFile,
+    NO_HEADER, NotifyFile, OnDisconnectName, PolicyName, PriceFile, ProviderFile, QueueFile, RetryFile, RouteFile, ServerFile,
+    SessionsFile, SlowFile, TimeoutsFile,
 };
-use crate::text::{AddressText, DurationText, ProxyText, SecretText, SizeText, UrlText};
+use crate::text::{AddressText, BrokerText, DurationText, OriginText, ProxyText, RedisText, SecretText, SizeText, UrlText};
 
 /// The whole configuration in force as TOML, defaults included, secrets as `"***"`.
 #[must_use]
@@ -33,6 +36,8 @@ fn mirror(config: &Config) -> File {
         retry: retry(&config.retry, config.budget),
         breaker: BreakerFile { failures: config.breaker.failures, cooldown: DurationText(config.breaker.cooldown) },
         deadline: deadline(&config.deadline),
+        queue: queue(&config.queue),
+        sessions: sessions(&config.sessions),
         notify: notify(&config.notify),
         prices: config.prices.iter().map(|(name, price)| (name.clone(), self::price(price))).collect(),
         log: LogFile { format: config.log.format, level: config.log.level },
@@ -95,7 +100,7 @@ fn model(model: &Model, config: &Config) -> ModelFile {
             Balance::LeastOutstanding => BalanceName::LeastOutstanding,
         }),
         degrade: model.degrade.iter().map(degrade).collect(),
-        context_window: model.context_window.and_then(tokens),
+        context_window: model.context_window,
         slow: model.slow.map(|SlowGuard { chars_per_second, window }| SlowFile { chars_per_second, window: DurationText(window) }),
         profile: model.timing.profile.clone().or_else(by_name),
         timeouts: timeouts(&model.timing),
@@ -145,6 +150,41 @@ fn deadline(deadline: &Deadline) -> DeadlineFile {
         overhead: DurationText(deadline.policy.overhead),
         least: DurationText(deadline.policy.least),
         header: deadline.header.clone().unwrap_or_else(|| NO_HEADER.to_owned()),
+    }
+}
+
+fn queue(queue: &Queue) -> QueueFile {
+    let (backend, redis, kafka) = match &queue.backend {
+        QueueBackend::Memory => (BackendName::Memory, None, [].as_slice()),
+        QueueBackend::Redis(url) => (BackendName::Redis, Some(RedisText(url.clone())), [].as_slice()),
+        QueueBackend::Kafka(brokers) => (BackendName::Kafka, None, brokers.as_slice()),
+    };
+    QueueFile {
+        backend,
+        redis,
+        kafka: kafka.iter().cloned().map(BrokerText).collect(),
+        max_queue_size: count(queue.max_queue_size),
+        global_max_size: count(queue.global_max_size),
+        policy: match queue.policy {
+            QueuePolicy::Reject => PolicyName::Reject,
+            QueuePolicy::DropOldest => PolicyName::DropOldest,
+            QueuePolicy::Defer => PolicyName::Defer,
+        },
+        lease: DurationText(queue.lease),
+        min_workers: count(queue.min_workers),
+        max_workers: count(queue.max_workers),
+    }
+}
+
+fn sessions(sessions: &Sessions) -> SessionsFile {
+    SessionsFile {
+        model: sessions.model.clone(),
+        heartbeat: DurationText(sessions.heartbeat),
+        idle_ttl: DurationText(sessions.idle_ttl),
+        resume_ttl: DurationText(sessions.resume_ttl),
+        max_message: SizeText(sessions.max_message),
+        max_sessions: count(sessions.max_sessions),
+        allowed_origins: sessions.allowed_origins.iter().cloned().map(OriginText).collect(),
     }
 }
 

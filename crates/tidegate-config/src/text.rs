@@ -4,12 +4,15 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use url::Url;
+use url::{Host, Url};
+
+use crate::config::ANY_ORIGIN;
 
 /// The longest length of time that a setting may have; a clock can add it to any moment without overflow.
 const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
@@ -43,6 +46,9 @@ pub(crate) enum Form {
     Address,
     Url,
     Proxy,
+    Redis,
+    Broker,
+    Origin,
     Secret,
 }
 
@@ -55,12 +61,17 @@ impl Form {
             Self::Address => "address",
             Self::Url => "url",
             Self::Proxy => "proxy",
+            Self::Redis => "redis",
+            Self::Broker => "broker",
+            Self::Origin => "origin",
             Self::Secret => "secret",
         }
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [Self::Duration, Self::Size, Self::Address, Self::Url, Self::Proxy, Self::Secret].into_iter().find(|form| form.name() == name)
+        let all =
+            [Self::Duration, Self::Size, Self::Address, Self::Url, Self::Proxy, Self::Redis, Self::Broker, Self::Origin, Self::Secret];
+        all.into_iter().find(|form| form.name() == name)
     }
 
     /// Whether `text` has this form.
@@ -71,8 +82,40 @@ impl Form {
             Self::Address => parse_address(text).map(drop),
             Self::Url => parse_url(text).map(drop),
             Self::Proxy => parse_proxy(text).map(drop),
+            Self::Redis => parse_redis(text).map(drop),
+            Self::Broker => parse_broker(text).map(drop),
+            Self::Origin => parse_origin(text).map(drop),
             Self::Secret => check_secret(text),
         }
+    }
+
+    /// Whether `text`, which has this form, lies within `bounds`, which have it too. Only lengths of time and sizes are compared.
+    pub(crate) fn check_bounds(self, text: &str, bounds: Option<(&str, &str)>) -> Result<(), Refusal> {
+        let Some((least, most)) = bounds else { return Ok(()) };
+        let (kind, too_little, too_much) = match self {
+            Self::Duration => ("length of time", "is too short", "is too long"),
+            _ => ("size", "is too small", "is too large"),
+        };
+        let refuse = |problem: &'static str| Err(Refusal::new(problem, format!("write a {kind} from {least:?} to {most:?}")));
+        match self.magnitude(text) {
+            magnitude if magnitude < self.magnitude(least) => refuse(too_little),
+            magnitude if magnitude > self.magnitude(most) => refuse(too_much),
+            _ => Ok(()),
+        }
+    }
+
+    /// What two texts of this form are compared by.
+    fn magnitude(self, text: &str) -> Option<u128> {
+        match self {
+            Self::Duration => parse_duration(text).ok().map(|length| length.as_millis()),
+            Self::Size => parse_size(text).ok().and_then(|size| size.try_into().ok()),
+            _ => None,
+        }
+    }
+
+    /// Whether a text of this form is a secret, or may have one in it.
+    pub(crate) const fn may_hold_secret(self) -> bool {
+        matches!(self, Self::Url | Self::Proxy | Self::Redis | Self::Secret)
     }
 
     /// An example, for messages about a value of the wrong type.
@@ -83,6 +126,9 @@ impl Form {
             Self::Address => "\"127.0.0.1:8080\"",
             Self::Url => "\"https://api.openai.com/v1\"",
             Self::Proxy => "\"http://proxy.internal:3128\"",
+            Self::Redis => "\"redis://redis.internal:6379\"",
+            Self::Broker => "\"kafka-1:9092\"",
+            Self::Origin => "\"https://app.example.com\"",
             Self::Secret => "\"${OPENAI_API_KEY}\"",
         }
     }
@@ -173,11 +219,37 @@ fn parse_proxy(text: &str) -> Result<Url, Refusal> {
     url.ok_or_else(|| Refusal::new("is no plain HTTP proxy", REMEDY))
 }
 
+fn parse_redis(text: &str) -> Result<Url, Refusal> {
+    const REMEDY: &str = "write scheme, host and port, such as \"redis://redis.internal:6379\", or rediss:// for TLS";
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host());
+    url.ok_or_else(|| Refusal::new("is no address of a Redis server", REMEDY))
+}
+
+fn parse_broker(text: &str) -> Result<String, Refusal> {
+    let is_broker = text.rsplit_once(':').is_some_and(|(host, port)| Host::parse(host).is_ok() && port.parse::<NonZeroU16>().is_ok());
+    if is_broker { Ok(text.to_owned()) } else { Err(Refusal::new("is no host and port", "write both, such as \"kafka-1:9092\"")) }
+}
+
+/// The origin as browsers write it into `Origin` (RFC 6454, section 6.2): in lower case, without the scheme's own port.
+fn parse_origin(text: &str) -> Result<String, Refusal> {
+    const REMEDY: &str = "write scheme, host and port as browsers do, such as \"https://app.example.com\", or \"*\" for every origin";
+    if text == ANY_ORIGIN {
+        return Ok(text.to_owned());
+    }
+    let is_bare = text.split_once("://").is_some_and(|(_, rest)| !rest.contains(['/', '?', '#', '@', '*']));
+    let url = Url::parse(text).ok().filter(|_| is_bare);
+    match url.as_ref().map(|url| (url.scheme(), url.host_str(), url.port())) {
+        Some((scheme, Some(host), Some(port))) => Ok(format!("{scheme}://{host}:{port}")),
+        Some((scheme, Some(host), None)) => Ok(format!("{scheme}://{host}")),
+        _ => Err(Refusal::new("is not an origin", REMEDY)),
+    }
+}
+
 /// The address, with stars for a name and password in it.
-fn proxy_text(url: &Url) -> String {
+fn masked_text(url: &Url) -> String {
     let mut shown = url.clone();
     if !url.username().is_empty() || url.password().is_some() {
-        // Both can be set wherever there is a host, and a proxy has one.
+        // Both can be set wherever there is a host, and each of these addresses has one.
         let _ = shown.set_username(MASKED).and_then(|()| shown.set_password(None));
     }
     shown.into()
@@ -251,7 +323,19 @@ form! {
 }
 form! {
     /// The address of a proxy, with the name and password that it asks for.
-    ProxyText(Url), Form::Proxy, "^http://", read parse_proxy, write proxy_text
+    ProxyText(Url), Form::Proxy, "^http://", read parse_proxy, write masked_text
+}
+form! {
+    /// The address of a Redis server, with the name and password that it asks for.
+    RedisText(Url), Form::Redis, "^rediss?://", read parse_redis, write masked_text
+}
+form! {
+    /// The address of a Kafka broker.
+    BrokerText(String), Form::Broker, "^.+:[0-9]+$", read parse_broker, write |broker: &String| broker.clone()
+}
+form! {
+    /// The origin of a page, or a star.
+    OriginText(String), Form::Origin, r"^([a-z][a-z0-9+.-]*://[^/?#@]+|\*)$", read parse_origin, write |origin: &String| origin.clone()
 }
 form! {
     /// A value that is never shown.

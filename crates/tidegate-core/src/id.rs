@@ -1,6 +1,10 @@
 //! Identifiers: a prefix that says of what, then a time-ordered random part.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Crockford's base 32: no `i`, `l`, `o`, `u`, so that an id read aloud is typed right.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -41,6 +45,19 @@ macro_rules! ids {
                 text[..PREFIX.len()].copy_from_slice(PREFIX);
                 encode(self.0, &mut text[PREFIX.len()..]);
                 f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                to.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = Cow::<'de, str>::deserialize(from)?;
+                Self::parse(&text).ok_or_else(|| D::Error::custom(concat!("not an id that begins with ", $prefix)))
             }
         }
     )*};

@@ -18,6 +18,7 @@ pub mod failure;
 pub mod health;
 pub mod id;
 pub mod limits;
+pub mod pool;
 pub mod record;
 pub mod retry;
 pub mod route;

@@ -32,12 +32,14 @@ mod pace;
 mod queue;
 mod receipts;
 mod settings;
+mod snapshot;
 mod task;
 
 pub use action::{Action, Client, EndReason, Input, TaskEnd};
 pub use history::{Ask, Context, Counted, Entry, History, Member, Room, Said, TooLong, ToolCalls, Turn};
 pub use message::{Ack, Body, ClientMessage, Code, Complete, DropReason, Message, Notice, Problem, Prompt};
 pub use settings::{DEFERRED_QUEUES, QueuePolicy, ReplayBounds, Settings};
+pub use snapshot::{Noted, Snapshot};
 pub use task::{Place, Places, Task};
 
 use std::sync::Arc;
@@ -108,9 +110,25 @@ enum Greeting {
 #[derive(Debug)]
 struct Running {
     receipt: Receipt,
+    prompt: Prompt,
     since: Moment,
+    /// The client was told a part of the answer.
+    shown: bool,
     /// The shell was asked to end it.
     cancelled: bool,
+}
+
+/// The task that runs, as the shell may need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunningTask<'a> {
+    /// Which.
+    pub task: TaskId,
+    /// What it asks.
+    pub prompt: &'a Prompt,
+    /// The client was told a part of the answer.
+    pub shown: bool,
+    /// The shell was asked to end it.
+    pub cancelled: bool,
 }
 
 impl Session {
@@ -154,6 +172,13 @@ impl Session {
         &self.history
     }
 
+    /// The task that runs.
+    #[must_use]
+    pub fn running(&self) -> Option<RunningTask<'_>> {
+        let Running { receipt, prompt, shown, cancelled, .. } = self.running.as_ref()?;
+        Some(RunningTask { task: receipt.task, prompt, shown: *shown, cancelled: *cancelled })
+    }
+
     /// How many tasks wait, beside the one that runs.
     #[must_use]
     pub fn queue_depth(&self) -> usize {
@@ -181,8 +206,12 @@ impl Session {
         match input {
             Input::Message { message, fresh } => self.message(message, fresh, now, out),
             Input::Invalid(reason) => self.invalid(reason, now, out),
+            Input::Refuse { prompt, why } => self.refuse(&prompt, why, now, out),
             Input::Heard => self.heard(now),
-            Input::Token { task, data } if self.runs(task) => self.say(Body::Token { task, data }, out),
+            Input::Token { task, data } if self.runs(task) => {
+                self.running.iter_mut().for_each(|running| running.shown = true);
+                self.say(Body::Token { task, data }, out);
+            }
             Input::Notice { task, message, tool_calls } if self.runs(task) => {
                 self.say(Body::Notice(Box::new(Notice { task, message, position: None, eta: None, tool_calls })), out);
             }
@@ -246,7 +275,8 @@ impl Session {
             self.history.clear();
         }
         if let Some(next) = next {
-            self.running = Some(Running { receipt: next.receipt, since: now, cancelled: false });
+            self.running =
+                Some(Running { receipt: next.receipt, prompt: next.task.prompt.clone(), since: now, shown: false, cancelled: false });
             out.push(Action::Start(next.task));
         }
     }

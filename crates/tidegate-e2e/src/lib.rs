@@ -20,6 +20,7 @@ pub mod receiver;
 pub mod sdk;
 pub mod view;
 pub mod wait;
+pub mod websocket;
 pub mod world;
 
 pub use agree::agree;
@@ -35,6 +36,7 @@ pub use receiver::{Receiver, Webhook};
 pub use sdk::{Case, Sdk, SdkView};
 pub use view::View;
 pub use wait::{all, eventually};
+pub use websocket::{Frame, Heard, WebSocket};
 pub use world::{QUICK, World, WorldBuilder};
 
 use std::path::PathBuf;

@@ -59,6 +59,15 @@ impl Nginx {
     ///
     /// nginx is not installed or does not start.
     pub async fn launch(files: &[(&str, String)], server: impl Fn(SocketAddr) -> String) -> Result<Self> {
+        Self::configured(files, |addr| configuration(&server(addr))).await
+    }
+
+    /// Starts nginx with these files in its folder and a whole configuration for an address; relative paths in it are below that folder.
+    ///
+    /// # Errors
+    ///
+    /// nginx is not installed or does not start.
+    pub async fn configured(files: &[(&str, String)], configuration: impl Fn(SocketAddr) -> String) -> Result<Self> {
         let folder = TempDir::new()?;
         for (name, text) in files {
             std::fs::write(folder.path().join(name), text)?;
@@ -66,7 +75,8 @@ impl Nginx {
         // nginx cannot say which port it took, so a free one is looked for; another process may be faster, hence the tries.
         for _ in 0..10 {
             let addr = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-            std::fs::write(folder.path().join("nginx.conf"), configuration(&server(addr), folder.path()))?;
+            let text = format!("daemon off; master_process off;\n{}", configuration(addr));
+            std::fs::write(folder.path().join("nginx.conf"), text)?;
             if let Some(child) = running(folder.path(), addr).await? {
                 return Ok(Self { addr, child, folder });
             }
@@ -116,13 +126,12 @@ fn program(folder: &Path) -> Command {
     command
 }
 
-fn configuration(server: &str, folder: &Path) -> String {
-    let folder = folder.display();
+fn configuration(server: &str) -> String {
     format!(
-        "daemon off; master_process off; pid {folder}/nginx.pid; worker_rlimit_nofile 8192;\n\
+        "pid nginx.pid; worker_rlimit_nofile 8192;\n\
          events {{ worker_connections 4096; }}\n\
-         http {{ access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;\n\
-         fastcgi_temp_path {folder}/fastcgi; uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;\n\
+         http {{ access_log off; client_body_temp_path body; proxy_temp_path proxy;\n\
+         fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n\
          server {{ {server} }} }}\n"
     )
 }

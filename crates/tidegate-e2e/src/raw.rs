@@ -178,6 +178,12 @@ impl Answer {
         &mut self.socket
     }
 
+    /// The socket, for who goes on with another protocol, and what came behind the head already.
+    #[must_use]
+    pub fn into_socket(self) -> (TcpStream, Vec<u8>) {
+        (self.socket, self.body)
+    }
+
     /// Leaves by a reset instead of an orderly close.
     ///
     /// # Errors

@@ -1,9 +1,12 @@
 //! The one place that reads a clock.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidegate_core::Moment;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// Tells the time as a [`Moment`] since its own making, and what the calendar says.
 #[derive(Debug, Clone, Copy)]
@@ -36,5 +39,30 @@ impl Clock {
     pub fn unix_millis(&self) -> u64 {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A timer for limits that nearly always move on before they are reached.
+#[derive(Debug)]
+pub struct Alarm {
+    timer: Pin<Box<Sleep>>,
+    armed: Moment,
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self { timer: Box::pin(tokio::time::sleep(Duration::ZERO)), armed: Moment::ORIGIN }
+    }
+}
+
+impl Alarm {
+    /// Ready at `wake`, or earlier: whoever is woken looks what is due. The timer is only ever moved when it would ring too late, or has rung:
+    /// events move limits into the future, and a timer that rings early costs one look.
+    pub fn poll(&mut self, cx: &mut Context<'_>, clock: Clock, wake: Moment, now: Moment) -> Poll<()> {
+        if wake < self.armed || self.armed <= now {
+            self.armed = wake;
+            self.timer.as_mut().reset(clock.instant(wake));
+        }
+        self.timer.as_mut().poll(cx)
     }
 }

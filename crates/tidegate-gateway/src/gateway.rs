@@ -7,9 +7,10 @@ use arc_swap::ArcSwap;
 use http::HeaderName;
 use tidegate_config::{Config, PriceSettings};
 use tidegate_core::budget::RetryBudget;
-use tidegate_core::id::{RequestId, StreamId};
+use tidegate_core::id::{RequestId, SessionId, StreamId, TaskId};
 use tidegate_ledger::spend::{Estimator, ModelFacts, Price, PriceTable};
 use tidegate_ledger::{KeyTable, Ledger};
+use tidegate_queue::Queue;
 
 use crate::admit::permit::Permits;
 use crate::attempt::provider::{self, BadProvider, Provider};
@@ -20,14 +21,26 @@ use crate::notify::BadWebhookUrl;
 use crate::record::metrics::Metrics;
 use crate::route::cache::Cache;
 use crate::route::standing::Standings;
+use crate::session::{self, BadQueue, Sessions};
 use crate::tasks::Tasks;
 
 /// Streams that may wait for a count of their tokens. Beyond it their usage stays unknown: a count is worth less than the memory of more.
 const MAX_ESTIMATES: usize = 10_000;
 
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Clients connect to it.
+    Gateway,
+    /// It runs the prompts of a queue. Over HTTP it only says how it is.
+    Worker,
+}
+
 /// The shared parts of one gateway process.
 #[derive(Debug)]
 pub struct Gateway {
+    /// What the process does.
+    pub role: Role,
     /// Tells the time.
     pub clock: Clock,
     /// Counts what runs in the background.
@@ -48,6 +61,10 @@ pub struct Gateway {
     pub cache: Cache,
     /// Where background answers are kept, and who tells their callers.
     pub background: Background,
+    /// Conversations over WebSockets.
+    pub sessions: Arc<Sessions>,
+    /// Where their prompts wait for workers; `None` where they wait and run in this process.
+    pub queue: Option<Queue>,
     /// Counts tokens that nobody told.
     pub estimator: Estimator,
     retry_budget: Mutex<RetryBudget>,
@@ -70,6 +87,9 @@ pub enum BadSettings {
     /// A provider.
     #[error(transparent)]
     Provider(#[from] BadProvider),
+    /// The queue of prompts.
+    #[error(transparent)]
+    Queue(#[from] BadQueue),
     /// The address for webhooks.
     #[error("notify.url: {0}")]
     Webhook(#[from] BadWebhookUrl),
@@ -108,7 +128,13 @@ impl Gateway {
         let setup = Setup::new(config, &BTreeMap::new())?;
         let (clock, tasks, drain) = (Clock::start(), Tasks::default(), Drain::default());
         background.configure(&setup.config.notify, clock, &tasks, &drain)?;
+        let sessions = Arc::new(Sessions::new(setup.config.queue.global_max_size, setup.config.queue.pool()));
+        let queue = session::queue(&setup.config.queue)?;
+        let pooled = Arc::clone(&sessions);
+        // It ends with the runtime: nothing has to wait for it.
+        tokio::spawn(async move { pooled.pool.keep_fitting(clock).await });
         Ok(Self {
+            role: Role::Gateway,
             clock,
             tasks,
             drain,
@@ -119,10 +145,18 @@ impl Gateway {
             standings: Standings::default(),
             cache: Cache::default(),
             background,
+            sessions,
+            queue,
             estimator: Estimator::new(MAX_ESTIMATES),
             retry_budget: Mutex::new(RetryBudget::new(setup.config.budget)),
             setup: ArcSwap::from_pointee(setup),
         })
+    }
+
+    /// The same as a worker.
+    #[must_use]
+    pub fn as_worker(self) -> Self {
+        Self { role: Role::Worker, ..self }
     }
 
     /// The setup in force now.
@@ -155,6 +189,18 @@ impl Gateway {
     #[must_use]
     pub fn new_stream_id(&self) -> StreamId {
         StreamId::new(self.clock.unix_millis(), rand::random())
+    }
+
+    /// A new session's id.
+    #[must_use]
+    pub fn new_session_id(&self) -> SessionId {
+        SessionId::new(self.clock.unix_millis(), rand::random())
+    }
+
+    /// A new task's id.
+    #[must_use]
+    pub fn new_task_id(&self) -> TaskId {
+        TaskId::new(self.clock.unix_millis(), rand::random())
     }
 
     /// A new request's id.

@@ -22,3 +22,4 @@ pub mod relay;
 pub mod route;
 
 pub mod notify;
+pub mod session;

@@ -100,7 +100,7 @@ async fn serve_stream(gateway: &Arc<Gateway>, meter: &Arc<Meter>, request: Reque
     let terms = Terms::of(&chat, &wishes, model, Some(arrived));
     let request_id = gateway.new_request_id();
     let in_background = wishes.background || (model.background && wishes.delivery.is_none());
-    let order = Arc::new(Order { setup: Arc::clone(&setup), request_id, chat, caller, wishes, arrived });
+    let order = Arc::new(Order { setup: Arc::clone(&setup), request_id, chat, caller, wishes, arrived, task: None });
     if in_background {
         let response = background::accept(gateway, order, permit).await?;
         meter.answered();
@@ -141,6 +141,12 @@ impl Terms {
         let streams = chat.stream() || wishes.delivery.unwrap_or(model.delivery) != DeliveryMode::Stream;
         let early_head = mode != DeliveryMode::Buffered || model.early_200;
         Self { mode, streams, early_head, arrived, time: None, in_background: false, from: None, restart: None }
+    }
+
+    /// Of a prompt of a session: events as they come, unless its model holds answers back until they are whole.
+    #[must_use]
+    pub fn in_session(order: &Order, model: &Model) -> Self {
+        Self::of(&order.chat, &order.wishes, model, Some(order.arrived))
     }
 
     /// Of an answer that is made in the background, in its own time. Providers are asked to stream, so that a silent one is noticed.
@@ -203,7 +209,7 @@ pub async fn begin(gateway: &Arc<Gateway>, order: &Arc<Order>, permit: Arc<Permi
         client_request_id: wishes.client_request_id.clone(),
         trace_id: wishes.trace_id(),
         caller: order.caller.clone(),
-        endpoint_family: "chat_completions",
+        task: order.task,
         delivery: terms.mode,
         in_background: terms.in_background,
         requested_model: chat.model().to_owned(),
@@ -268,12 +274,12 @@ pub fn restart(
 fn limits_of(base: &Limits, order: &Order, terms: &Terms) -> Limits {
     let policy = order.setup.config.deadline.policy;
     let total = terms.time.unwrap_or_else(|| policy.time_for(order.wishes.deadline, base.profile.total));
-    Limits {
-        profile: TimeoutProfile { total, ..base.profile },
-        keepalive: order.wishes.keepalive(base.keepalive),
-        head_after: order.wishes.head_after(base.head_after),
-        ..*base
+    let profile = TimeoutProfile { total, ..base.profile };
+    if order.task.is_some() {
+        // A session has no head to wait with, and keeps itself alive.
+        return Limits { profile, head_after: Duration::ZERO, keepalive: total, ..*base };
     }
+    Limits { profile, keepalive: order.wishes.keepalive(base.keepalive), head_after: order.wishes.head_after(base.head_after), ..*base }
 }
 
 /// How the answer is handed over. A client that did not ask for a stream gets one body; one that did never gets a body that is no stream

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, Row};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tidegate_core::id::KeyId;
 
 /// Whose key it is and what it may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyInfo {
     /// The id that records show.
     pub id: KeyId,
@@ -46,6 +47,12 @@ impl KeyTable {
     #[must_use]
     pub fn lookup(&self, plaintext: &str) -> Option<&Arc<KeyInfo>> {
         self.by_hash.get(&hash(plaintext))
+    }
+
+    /// The key with this id, if it is still in force: for who was admitted by it before. Looks at every key.
+    #[must_use]
+    pub fn by_id(&self, id: KeyId) -> Option<&Arc<KeyInfo>> {
+        self.by_hash.values().find(|key| key.id == id)
     }
 
     /// Whether no key was ever made, so that the gateway is open to everybody who reaches it. Revoking the last key does not open it.

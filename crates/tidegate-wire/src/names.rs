@@ -74,6 +74,8 @@ pub mod value {
     pub const STREAM_CACHE_CONTROL: &str = "no-cache, no-transform";
     /// [`super::header::ACCEL_BUFFERING`]'s value for "do not buffer".
     pub const NO_BUFFERING: &str = "no";
+    /// No cache may keep a secret (RFC 9111).
+    pub const NO_STORE: &str = "no-store";
     /// The scheme of `authorization` (RFC 6750), in lower case for comparison.
     pub const BEARER: &str = "bearer";
     /// One of [`super::header::DELIVERY`]'s values (contract.md).
@@ -96,6 +98,12 @@ pub mod path {
     pub const UPSTREAM_CHAT_COMPLETIONS: &str = "/chat/completions";
     /// Stream records, below the gateway's root; the stream's id follows (contract.md).
     pub const STREAMS: &str = "/v1/streams/";
+    /// The root, where the first clients of sessions connect.
+    pub const ROOT: &str = "/";
+    /// WebSocket sessions (contract.md).
+    pub const SESSIONS: &str = "/v1/sessions";
+    /// One-time tickets for them (contract.md).
+    pub const SESSION_TICKETS: &str = "/v1/sessions/tickets";
     /// Liveness (contract.md).
     pub const HEALTHZ: &str = "/healthz";
     /// Readiness (contract.md).
@@ -278,6 +286,16 @@ pub mod session {
     pub const SUBPROTOCOL: &str = "tidegate.v1";
     /// What a browser's key stands behind in its list of subprotocols.
     pub const BEARER_PREFIX: &str = "bearer.";
+    /// A one-time ticket: the member of the answer that gives it, and the parameter of the address that uses it.
+    pub const TICKET: &str = "ticket";
+    /// Beside a new ticket: how long it may be used. Unlike the members of messages it is spelled as in the HTTP API.
+    pub const TICKET_EXPIRES_IN_MS: &str = "expires_in_ms";
+    /// What a handshake's `Upgrade` names (RFC 6455, 4.2.1).
+    pub const WEBSOCKET: &str = "websocket";
+    /// What its `Connection` names (RFC 9110, 7.8).
+    pub const UPGRADE: &str = "upgrade";
+    /// The only version of the protocol (RFC 6455, 4.2.1).
+    pub const VERSION: &str = "13";
 
     /// A message's type.
     pub const TYPE: &str = "type";

@@ -18,6 +18,8 @@ mod local;
 mod models;
 mod provider_error;
 
+mod visible;
+
 pub use assemble::Assembler;
 pub use chunk::ChatReader;
 pub use error::{AttemptSummary, ErrorContext, done_event, error_body, error_event};
@@ -26,4 +28,5 @@ pub use models::models_body;
 pub use provider_error::{ProviderError, read_error, read_event as read_error_event};
 pub use request::{ChatRequest, RequestFault};
 pub use sample::{TextSample, answer_sample, prompt_sample};
+pub use visible::{notice_text, visible_text, whole_message};
 pub use whole::read_whole;

@@ -10,6 +10,6 @@ mod gateway;
 mod object;
 
 pub use client::{Fault, read};
-pub use close::{Close, close};
+pub use close::{Close, DRAINING, TAKEN_OVER, close};
 pub use context::messages;
 pub use gateway::write;

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let config = arguments.config.clone();
     let result = match arguments.command.unwrap_or_else(|| Command::Serve(command::serve::Serve::default())) {
         Command::Serve(serve) => command::serve::run(&serve, config),
+        Command::Worker(worker) => command::worker::run(&worker, config),
         Command::Mock(mock) => command::mock::run(&mock),
         Command::Keys(keys) => command::keys::run(keys, config),
         Command::Streams(streams) => command::streams::run(streams, config),

@@ -58,7 +58,7 @@ pub struct Model {
     /// What happens when no route answered, in this order; nothing follows [`Degrade::Static`] or [`Degrade::Notify`].
     pub degrade: Vec<Degrade>,
     /// Tokens that a request and its answer may have together; `None` leaves it to the price table.
-    pub context_window: Option<u64>,
+    pub context_window: Option<NonZeroU32>,
     /// When a route that answers too slowly is replaced before the client saw anything of it.
     pub slow: Option<SlowGuard>,
     /// How long ordinary requests may take.

@@ -7,6 +7,7 @@ use expect_test::{Expect, expect};
 use crate::{Config, Flag, Sources};
 
 mod recovery;
+mod sessions;
 
 /// Checks the drawing of all faults of a file.
 fn check(toml: &str, expected: &Expect) {
@@ -321,8 +322,6 @@ fn what_this_version_cannot_do_is_refused_by_name() {
     let toml = r#"
 [queue]
 backend = "redis"
-[sessions]
-model = "a"
 [ledger]
 url = "postgres://user:secret@db/tidegate"
 [providers.openai]
@@ -337,34 +336,28 @@ on_disconnect = "resume"
     check(
         toml,
         &expect![[r#"
-            error: queue is not available in this version
-             --> tidegate.toml:2:2
+            error: queue.redis is missing
+             --> tidegate.toml:2:1
               |
             2 | [queue]
-              |  ^^^^^ remove it, and REDIS_URL or KAFKA_BROKERS from the environment, or set QUEUE_TYPE=memory
-
-            error: sessions is not available in this version
-             --> tidegate.toml:4:2
-              |
-            4 | [sessions]
-              |  ^^^^^^^^ remove it
+              | ^^^^^^^ add redis = "redis://…", or set REDIS_URL in the environment
 
             error: ledger.url is not available in this version
-             --> tidegate.toml:7:1
+             --> tidegate.toml:5:1
               |
-            7 | url = "**********************************"
+            5 | url = "**********************************"
               | ^^^ remove it, or DATABASE_URL from the environment; records are kept in SQLite at `ledger.path`
 
             error: providers.claude.kind: "anthropic" is not available in this version
-              --> tidegate.toml:11:8
-               |
-            11 | kind = "anthropic"
-               |        ^^^^^^^^^^^ use an OpenAI-compatible address with kind = "openai"
+             --> tidegate.toml:9:8
+              |
+            9 | kind = "anthropic"
+              |        ^^^^^^^^^^^ use an OpenAI-compatible address with kind = "openai"
 
             error: models.a.on_disconnect: "resume" is not available in this version
-              --> tidegate.toml:15:17
+              --> tidegate.toml:13:17
                |
-            15 | on_disconnect = "resume"
+            13 | on_disconnect = "resume"
                |                 ^^^^^^^^ write "cancel" or "drain"
         "#]],
     );
@@ -579,7 +572,6 @@ fn a_fault_in_the_environment_names_the_variable() {
         ("TIDEGATE__PROVIDERS__OPENAI__API_KEY", "sk-secret\n"),
         ("TIDEGATE__SERVER____LISTEN", "x"),
         ("DATABASE_URL", "postgres://user:secret@db"),
-        ("REDIS_URL", "redis://:secret@cache"),
     ];
     check_with(
         PROVIDER,
@@ -600,11 +592,6 @@ fn a_fault_in_the_environment_names_the_variable() {
          |
          = note: set by the environment variable TIDEGATE__PROVIDERS__OPENAI__API_KEY
          = help: remove it; often it is the last line break of a file
-
-        error: queue is not available in this version
-         |
-         = note: set by the environment variable REDIS_URL
-         = help: remove it, and REDIS_URL or KAFKA_BROKERS from the environment, or set QUEUE_TYPE=memory
 
         error: server.keepalive: "5" has no unit
          |

@@ -9,6 +9,7 @@ use super::*;
 use crate::{Http2, OnDisconnect, ProviderKind};
 
 mod recovery;
+mod sessions;
 
 fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -35,6 +36,8 @@ mod where_settings_come_from {
         assert_eq!(loaded.config.server, defaults.server);
         assert_eq!(loaded.config.ledger, defaults.ledger);
         assert_eq!(loaded.config.log, defaults.log);
+        assert_eq!(loaded.config.queue, defaults.queue);
+        assert_eq!(loaded.config.session_settings(), defaults.session_settings());
         assert_eq!((loaded.config.retry, loaded.config.budget), (defaults.retry, defaults.budget));
         assert_eq!((loaded.config.breaker, &loaded.config.deadline), (defaults.breaker, &defaults.deadline));
         assert_eq!(loaded.config.profiles, defaults.profiles);
@@ -73,11 +76,6 @@ mod where_settings_come_from {
         assert_eq!((server.listen.port(), server.max_streams, server.drain), (4, 2, Duration::from_secs(1)));
         assert_eq!(load_with(toml, &pairs).config.server.listen.port(), 2);
         assert_eq!(load_with(toml, &pairs[2..]).config.server.listen, SocketAddr::from(([0, 0, 0, 0], 3)));
-    }
-
-    #[test]
-    fn a_queue_in_memory_makes_the_addresses_of_other_queues_harmless() {
-        load_with("", &[("QUEUE_TYPE", "memory"), ("REDIS_URL", "redis://cache"), ("KAFKA_BROKERS", "a:9092")]);
     }
 
     #[test]
@@ -281,6 +279,9 @@ sk-S3CR3T"""
 max_connections = 5
 [notify]
 secret = "S3CR3T"
+[queue]
+backend = "redis"
+redis = "redis://name:S3CR3T@host:1"
 [models.a]
 routes = [{ provider = "b", token = "S3CR3T" }]
 "#;
@@ -298,6 +299,19 @@ routes = [{ provider = "b", token = "S3CR3T" }]
             "[deadline]\n",
             "[notify]\n",
             "[prices.a]\n",
+            "[queue]\n",
+            "[sessions]\n",
+            "backend = ",
+            "redis = ",
+            "kafka = ",
+            "lease = ",
+            "min_workers = ",
+            "model = ",
+            "allowed_origins = ",
+            "max_message = ",
+            "\"redis://h\"\n",
+            "[\"http://h\"]\n",
+            "[\"h:1\"]\n",
             "budget = ",
             "input = ",
             "header = ",

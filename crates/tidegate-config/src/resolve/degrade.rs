@@ -1,7 +1,7 @@
 //! `degrade` of `[models.NAME]`
 
 use super::Judge;
-use crate::check::did_you_mean;
+use super::models::judge_reference;
 use crate::config::{Degrade, Model, Models};
 use crate::file::DegradeFile;
 use crate::path::KeyPath;
@@ -44,27 +44,21 @@ fn step(file: &DegradeFile, path: &KeyPath, judge: &mut Judge<'_>) -> Option<Deg
 
 /// Judges where the steps of all models lead, once all of them are known.
 pub(super) fn judge_targets(models: &Models, judge: &mut Judge<'_>) {
-    let known: Vec<&str> = models.iter().filter(|model| !model.is_pattern()).map(|model| model.name.as_str()).collect();
     for model in models.iter() {
         let path = KeyPath::of(&["models", &model.name, "degrade"]);
         for (n, step) in model.degrade.iter().enumerate() {
             if let Degrade::Model { model: target, .. } = step {
-                judge_target(model, target, &path.index(n).join("model"), models, &known, judge);
+                judge_target(model, target, &path.index(n).join("model"), models, judge);
             }
         }
     }
 }
 
-fn judge_target(model: &Model, target: &str, path: &KeyPath, models: &Models, known: &[&str], judge: &mut Judge<'_>) {
-    // A model that left the tree has its own fault; that this one misses it is only a consequence.
-    let dropped = judge.faults.dropped(&KeyPath::of(&["models", target]));
-    match models.get(target) {
-        _ if target.contains('*') => judge.fault(path, "a pattern answers nothing by itself", "write one name that it matches"),
-        None if !dropped => judge.fault(path, format!("there is no model {target:?}"), did_you_mean(target, known)),
-        // A pattern may lead to another name that it passes on.
-        Some(found) if found.name == model.name && model.fixed_class_name().is_some() => {
-            judge.fault(path, format!("{target:?} is this model itself"), "write another model, or remove the step");
-        }
-        _ => {}
+fn judge_target(model: &Model, target: &str, path: &KeyPath, models: &Models, judge: &mut Judge<'_>) {
+    judge_reference(target, path, models, judge);
+    // A pattern may lead to another name that it passes on.
+    let is_itself = |found: &Model| found.name == model.name && model.fixed_class_name().is_some();
+    if models.get(target).is_some_and(is_itself) {
+        judge.fault(path, format!("{target:?} is this model itself"), "write another model, or remove the step");
     }
 }

@@ -30,7 +30,7 @@ fn resolve(name: &str, model: &ModelFile, file: &File, profiles: &Profiles, judg
         routes: routes::routes(name, model, file, &path, judge),
         balance: routes::balance(model, &path, judge),
         degrade: degrade::chain(&model.degrade, &path.join("degrade"), judge),
-        context_window: model.context_window.map(|tokens| tokens.get().into()),
+        context_window: model.context_window,
         slow: model.slow.as_ref().map(|slow| SlowGuard { chars_per_second: slow.chars_per_second, window: slow.window.0 }),
         timing: timeouts::timing(model.profile.clone(), &model.timeouts),
         thinking_timing: timeouts::timing(Some(model.thinking_profile.clone()), &model.thinking_timeouts),
@@ -57,6 +57,18 @@ pub(super) fn check_name(name: &str, path: &KeyPath, remedy: &str, judge: &mut J
         judge.wrong_name(path, "a pattern has its only `*` at its end", "write a prefix and `*`, such as \"gpt-4*\"");
     } else if name.is_empty() || name.trim() != name || name.chars().any(char::is_control) {
         judge.wrong_name(path, "a model cannot be called this", remedy);
+    }
+}
+
+/// Judges the name of a model that is written at `path` and has to be served by this configuration.
+pub(super) fn judge_reference(name: &str, path: &KeyPath, models: &Models, judge: &mut Judge<'_>) {
+    // A model that left the tree has its own fault; that it is missed here is only a consequence.
+    let dropped = judge.faults.dropped(&KeyPath::of(&["models", name]));
+    if name.contains('*') {
+        judge.fault(path, "a pattern answers nothing by itself", "write one name that it matches");
+    } else if models.get(name).is_none() && !dropped {
+        let known: Vec<&str> = models.iter().filter(|model| !model.is_pattern()).map(|model| model.name.as_str()).collect();
+        judge.fault(path, format!("there is no model {name:?}"), did_you_mean(name, &known));
     }
 }
 

@@ -5,7 +5,7 @@ use tidegate_core::deadline::DeadlinePolicy;
 use tidegate_core::retry::RetryPolicy;
 
 use super::providers::{OWN_HEADERS, is_token};
-use super::{Judge, timeouts};
+use super::{Judge, LENGTHS, timeouts};
 use crate::config::{Config, Deadline};
 use crate::file::{File, NO_HEADER, RetryFile};
 use crate::path::KeyPath;
@@ -16,19 +16,7 @@ const TAKEN_HEADERS: [&str; 4] = ["authorization", "traceparent", "user-agent", 
 
 pub(super) fn retry(file: &RetryFile, judge: &mut Judge<'_>) -> RetryPolicy {
     let (first, longest) = (file.backoff.0, file.backoff_max.0);
-    if first > longest {
-        let [first_path, longest_path] = ["backoff", "backoff_max"].map(|name| KeyPath::of(&["retry", name]));
-        let [first, longest] = [first, longest].map(duration_text);
-        let remedy = "shorten backoff or raise backoff_max";
-        match (judge.root.has(&first_path), judge.root.has(&longest_path)) {
-            (true, true) => {
-                let problem = format!("{first:?} is longer than backoff_max {longest:?}");
-                judge.conflict(&first_path, (&longest_path, "backoff_max is set here"), problem, remedy);
-            }
-            (false, true) => judge.fault(&longest_path, format!("{longest:?} is shorter than backoff, by default {first:?}"), remedy),
-            _ => judge.fault(&first_path, format!("{first:?} is longer than backoff_max, by default {longest:?}"), remedy),
-        }
-    }
+    judge.ascending("retry", [("backoff", first), ("backoff_max", longest)], &LENGTHS);
     RetryPolicy {
         attempts: file.attempts,
         backoff: first,

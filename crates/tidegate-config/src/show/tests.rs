@@ -58,6 +58,15 @@ fn everything_in_force_is_shown_and_no_secret() {
         [providers.a.headers]
         x-team = "***"
 
+        [queue]
+        backend = "memory"
+        global_max_size = 100000
+        lease = "30s"
+        max_queue_size = 16
+        max_workers = 1024
+        min_workers = 8
+        policy = "reject"
+
         [retry]
         attempts = 3
         backoff = "1s"
@@ -80,6 +89,14 @@ fn everything_in_force_is_shown_and_no_secret() {
         slow_client = "60s"
         workers = 2
         write_buffer = "64KiB"
+
+        [sessions]
+        heartbeat = "20s"
+        idle_ttl = "15m"
+        max_message = "1MiB"
+        max_sessions = 10000
+        model = "gpt-4o"
+        resume_ttl = "120s"
     "#]]
     .assert_eq(providers);
     let models = shown.find("[models.gpt-4o]").map(|at| &shown[at..]).unwrap_or_default();
@@ -213,6 +230,15 @@ fn what_recovers_is_shown_section_by_section() {
         input = 2.5
         output = 10.0
 
+        [queue]
+        backend = "memory"
+        global_max_size = 100000
+        lease = "30s"
+        max_queue_size = 16
+        max_workers = 1024
+        min_workers = 8
+        policy = "reject"
+
         [retry]
         attempts = 1
         backoff = "1s"
@@ -220,6 +246,15 @@ fn what_recovers_is_shown_section_by_section() {
         budget = 0.0
         budget_floor = 10
         jitter = "1s"
-        longest_pushback = "5s""#]]
+        longest_pushback = "5s"
+
+        [sessions]
+        heartbeat = "20s"
+        idle_ttl = "15m"
+        max_message = "1MiB"
+        max_sessions = 10000
+        model = "a"
+        resume_ttl = "120s"
+    "#]]
     .assert_eq(&sections.join("\n\n"));
 }

@@ -67,11 +67,76 @@ fn an_address_of_a_proxy_may_have_credentials_which_are_not_shown() {
         ("http://token@proxy:3128", "http://***@proxy:3128/"),
         ("http://:password@proxy:3128", "http://***@proxy:3128/"),
     ] {
-        assert_eq!(parse_proxy(text).map(|url| proxy_text(&url)), Ok(shown.to_owned()));
+        assert_eq!(parse_proxy(text).map(|url| masked_text(&url)), Ok(shown.to_owned()));
     }
     for text in ["", "proxy:3128", "https://proxy:3128", "socks5://proxy", "http://proxy/path", "http://proxy?x", "http://proxy#x"] {
         assert!(parse_proxy(text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn an_address_of_a_redis_server_may_have_a_password_which_is_not_shown() {
+    for (text, shown) in [
+        ("redis://cache", "redis://cache"),
+        ("redis://:p%40ss@cache:6379/0", "redis://***@cache:6379/0"),
+        ("rediss://name:pass@cache:6380", "rediss://***@cache:6380"),
+    ] {
+        assert_eq!(parse_redis(text).map(|url| masked_text(&url)), Ok(shown.to_owned()));
+    }
+    for text in ["", "cache:6379", "http://cache", "redis:cache", "redis://", "redis://cache:port"] {
+        assert!(parse_redis(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_broker_is_host_and_port() {
+    for text in ["kafka-1:9092", "10.0.0.1:9092", "[::1]:9092"] {
+        assert_eq!(parse_broker(text).as_deref(), Ok(text));
+    }
+    for text in ["", "kafka-1", "kafka-1:", ":9092", "kafka-1:0", "kafka-1:70000", "kafka://kafka-1:9092", "::1:9092", "a b:9092"] {
+        assert!(parse_broker(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn an_origin_is_written_as_browsers_do() {
+    for (text, origin) in [
+        ("*", "*"),
+        ("https://app.example.com", "https://app.example.com"),
+        ("HTTPS://App.Example.com:443", "https://app.example.com"),
+        ("http://localhost:5173", "http://localhost:5173"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+    ] {
+        assert_eq!(parse_origin(text).as_deref(), Ok(origin));
+    }
+    for text in [
+        "",
+        "null",
+        "app.example.com",
+        "localhost:5173",
+        "https://a/",
+        "https://a/b",
+        "https://a?x",
+        "https://u@a",
+        "https://*.a",
+        "file://",
+    ] {
+        assert!(parse_origin(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_length_or_size_outside_its_bounds_is_refused() {
+    let is_within = |form: Form, text, least, most| form.check_bounds(text, Some((least, most))).is_ok();
+    for (text, wanted) in [("999ms", false), ("1s", true), ("60m", true), ("3601s", false)] {
+        assert_eq!(is_within(Form::Duration, text, "1s", "1h"), wanted, "{text}");
+    }
+    for (text, wanted) in [("1023B", false), ("1KiB", true), ("64MiB", true), ("1GB", false)] {
+        assert_eq!(is_within(Form::Size, text, "1KiB", "64MiB"), wanted, "{text}");
+    }
+    assert!(Form::Duration.check_bounds("1ms", None).is_ok());
 }
 
 #[test]

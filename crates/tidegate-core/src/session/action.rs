@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::history::{TooLong, Turn};
-use super::message::{ClientMessage, Message};
+use super::message::{ClientMessage, Message, Prompt};
 use super::task::Task;
 use crate::event::Usage;
 use crate::failure::Failure;
@@ -22,6 +24,13 @@ pub enum Input {
     },
     /// The client sent something that is no message. The text says what is wrong and what to send instead, and repeats nothing of it.
     Invalid(Arc<str>),
+    /// The client sent a prompt, and there is nowhere to put it. One that was accepted before is answered by its ACK all the same.
+    Refuse {
+        /// The prompt.
+        prompt: Prompt,
+        /// Why.
+        why: Failure,
+    },
     /// A sign of life without a message: a WebSocket pong, or a write that had been waiting for the client went on.
     Heard,
     /// The running task's answer goes on.
@@ -69,7 +78,7 @@ pub enum Input {
 }
 
 /// How a task ended.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum TaskEnd {
     /// With a whole answer.
     Completed {
@@ -103,7 +112,7 @@ impl From<TooLong> for TaskEnd {
 }
 
 /// What the client on a connection can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Client {
     /// It knows PROMPT, ACK, TOKEN, COMPLETE and ERROR, and perhaps more. Its session ends with its connection.
     Plain,

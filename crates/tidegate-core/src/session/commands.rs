@@ -27,6 +27,20 @@ impl Session {
         }
     }
 
+    /// The client sent a prompt that has nowhere to go.
+    pub(super) fn refuse(&mut self, prompt: &Prompt, why: Failure, now: Moment, out: &mut Vec<Action>) {
+        self.heard(now);
+        self.active = now;
+        self.greet_once(out);
+        match prompt.id.as_deref().and_then(|id| self.receipt(id)) {
+            Some(receipt) => self.say(Body::Ack(self.ack(receipt)), out),
+            None => {
+                let problem = Problem { id: prompt.id.clone(), retry_after: Some(RETRY_AFTER), ..Problem::of(Code::Failure(why)) };
+                self.complain(problem, out);
+            }
+        }
+    }
+
     /// The client sent what is no message.
     pub(super) fn invalid(&mut self, reason: Arc<str>, now: Moment, out: &mut Vec<Action>) {
         self.heard(now);

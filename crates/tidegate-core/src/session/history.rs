@@ -7,13 +7,15 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// What every message costs beside its text: who speaks, and where it begins and ends (OpenAI's cookbook counts 3 or 4).
 const FRAME: u64 = 4;
 /// Room for the answer where the prompt sets no bound, in tokens: as much as most answers need, but no more than a quarter of the context.
 const ANSWER: u64 = 4096;
 
 /// A text and its length in tokens.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
     /// The text.
     pub text: Arc<str>,
@@ -22,7 +24,7 @@ pub struct Counted {
 }
 
 /// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// What was said, and by whom.
     pub said: Said,
@@ -31,7 +33,7 @@ pub struct Entry {
 }
 
 /// What was said, and by whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Said {
     /// By the user.
     User(Arc<str>),
@@ -52,7 +54,7 @@ pub enum Said {
 }
 
 /// The tools that a model called in one message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCalls {
     /// Each call's id.
     pub ids: Arc<[Arc<str>]>,
@@ -61,14 +63,14 @@ pub struct ToolCalls {
 }
 
 /// What is said to the model next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     system: Option<Counted>,
     said: Vec<Entry>,
 }
 
 /// What was said to the model, and its whole answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
     system: Option<Counted>,
     entries: Vec<Entry>,
@@ -129,7 +131,7 @@ pub enum Member {
 }
 
 /// The conversation of one session.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct History {
     system: Option<Counted>,
     entries: Vec<Entry>,

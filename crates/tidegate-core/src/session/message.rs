@@ -4,12 +4,14 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Usage;
 use crate::failure::Failure;
 use crate::id::{SessionId, StreamId, TaskId};
 
 /// What a client says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientMessage {
     /// Answer this.
     Prompt(Prompt),
@@ -29,7 +31,7 @@ pub enum ClientMessage {
 }
 
 /// A prompt. Clones share its text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prompt {
     /// What the user says.
     pub content: Arc<str>,
@@ -67,7 +69,7 @@ pub enum Message {
 }
 
 /// What a numbered message says. Clones share their text.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Body {
     /// A prompt was accepted.
     Ack(Ack),
@@ -119,7 +121,7 @@ impl Body {
 }
 
 /// A prompt was accepted.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ack {
     /// The task that it became.
     pub task: TaskId,
@@ -132,7 +134,7 @@ pub struct Ack {
 }
 
 /// Something that the user may be told about a task.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// The task.
     pub task: TaskId,
@@ -147,7 +149,7 @@ pub struct Notice {
 }
 
 /// The answer is whole.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Complete {
     /// The task.
     pub task: TaskId,
@@ -158,7 +160,7 @@ pub struct Complete {
 }
 
 /// A task failed, or a message could not be obeyed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// The task, if it is about one.
     pub task: Option<TaskId>,
@@ -185,7 +187,7 @@ impl Problem {
 }
 
 /// What an ERROR is about: a row of the failure table, or one of the two that only a session has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Code {
     /// A stream's failure, or a refusal in the table's words.
     Failure(Failure),
@@ -227,7 +229,7 @@ impl Code {
 }
 
 /// Why a waiting task was dropped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum DropReason {
     /// The client cancelled it.
     Cancelled,

@@ -2,18 +2,26 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::message::Body;
-use super::settings::ReplayBounds;
+use super::settings::{ReplayBounds, Settings};
 
 /// Numbers messages from 1 and keeps the last ones, within bounds.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Outbox {
+    #[serde(skip, default = "standard")]
     bounds: ReplayBounds,
     kept: VecDeque<Body>,
     kept_bytes: usize,
     last_seq: u64,
     /// Since the connection was lost.
+    #[serde(skip)]
     unseen: Unseen,
+}
+
+fn standard() -> ReplayBounds {
+    Settings::STANDARD.replay
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,6 +33,11 @@ struct Unseen {
 impl Outbox {
     pub(super) fn new(bounds: ReplayBounds) -> Self {
         Self { bounds, kept: VecDeque::new(), kept_bytes: 0, last_seq: 0, unseen: Unseen::default() }
+    }
+
+    /// The same, within these bounds from here on.
+    pub(super) fn bounded(self, bounds: ReplayBounds) -> Self {
+        Self { bounds, ..self }
     }
 
     /// The number of the last message, 0 before the first.

@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::settings::{QueuePolicy, Settings};
 use super::task::{Place, Places, Task};
 use crate::id::TaskId;
 
 /// Under which own id a prompt became which task: what its ACK said.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Receipt {
     pub(super) task: TaskId,
     pub(super) queue_depth: usize,

@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::queue::Receipt;
 
 /// How many are remembered. A client repeats a prompt whose ACK it has not seen, which is one of its last few.
 const REMEMBERED: usize = 256;
 
 /// The last prompts that had an id and whose tasks are over.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Receipts {
     last: VecDeque<Receipt>,
 }

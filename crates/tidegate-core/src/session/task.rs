@@ -49,6 +49,24 @@ impl Places {
         Some(Place { taken: Arc::clone(&self.taken) })
     }
 
+    /// A place, even if all are taken: for a task that was accepted elsewhere.
+    #[must_use]
+    pub(super) fn take_anyway(&self) -> Place {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Place { taken: Arc::clone(&self.taken) }
+    }
+
+    /// The same places, as they seemed to somebody who found room or none.
+    pub(super) fn seen_as(&self, has_room: bool) -> Self {
+        Self { taken: Arc::clone(&self.taken), bound: if has_room { usize::MAX } else { 0 } }
+    }
+
+    /// Whether one is free right now.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.taken() < self.bound
+    }
+
     /// How many are taken, which is how many tasks wait.
     #[must_use]
     pub fn taken(&self) -> usize {

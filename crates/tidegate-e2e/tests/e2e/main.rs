@@ -28,6 +28,8 @@ mod deadline;
 mod degrade;
 mod restart;
 
+mod ws_conformance;
+
 mod disconnect;
 mod drain;
 mod receipt;
@@ -40,6 +42,7 @@ mod secrets;
 mod spend;
 mod streams_command;
 
+mod deployment;
 mod proxy;
 mod sdk;
 

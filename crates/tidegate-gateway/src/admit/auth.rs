@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 use tidegate_core::failure::Failure;
+use tidegate_core::id::KeyId;
 use tidegate_ledger::{KeyInfo, KeyTable};
 use tidegate_wire::names::{header, value};
 
@@ -17,11 +18,17 @@ pub enum Caller {
 impl Caller {
     /// The key's id.
     #[must_use]
-    pub fn key_id(&self) -> Option<String> {
+    pub fn key(&self) -> Option<&KeyId> {
         match self {
             Self::Open => None,
-            Self::Key(key) => Some(key.id.to_string()),
+            Self::Key(key) => Some(&key.id),
         }
+    }
+
+    /// The key's id as records show it.
+    #[must_use]
+    pub fn key_id(&self) -> Option<String> {
+        self.key().map(KeyId::to_string)
     }
 
     /// The key's team.
@@ -72,6 +79,19 @@ pub fn caller(headers: &HeaderMap, keys: &KeyTable) -> Result<Caller, Failure> {
         return Ok(Caller::Open);
     }
     presented(headers).find_map(|key| keys.lookup(key)).cloned().map(Caller::Key).ok_or(Failure::InvalidApiKey)
+}
+
+/// The same caller by the keys in force now: what it may do can have changed since it came.
+///
+/// # Errors
+///
+/// `invalid_api_key` where its key was revoked, or keys are asked for since.
+pub fn renewed(caller: &Caller, keys: &KeyTable) -> Result<Caller, Failure> {
+    match caller.key() {
+        None if keys.is_open() => Ok(Caller::Open),
+        None => Err(Failure::InvalidApiKey),
+        Some(id) => keys.by_id(*id).cloned().map(Caller::Key).ok_or(Failure::InvalidApiKey),
+    }
 }
 
 /// What may be a key, in the order in which it is looked up.

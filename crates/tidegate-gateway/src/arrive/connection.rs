@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use super::listener::Counted;
 use super::meter::Meter;
 use super::paths;
 use super::socket::{MeteredIo, Patience};
@@ -22,12 +23,12 @@ const MAX_HEAD: usize = 64 * 1024;
 /// How long a connection without a request is kept. Longer than the usual 60 s of proxies in front, so that they close first.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// Serves `tcp` until it closes or the shutdown ends it.
+/// Serves `tcp` until it closes, the shutdown ends it, or a session takes it over. `counted` goes with it.
 ///
 /// # Cancel safety
 ///
 /// Dropping it closes the connection; running streams are recorded as cut off.
-pub async fn serve(gateway: Arc<Gateway>, tcp: TcpStream) {
+pub async fn serve(gateway: Arc<Gateway>, tcp: TcpStream, counted: Counted) {
     let server = &gateway.setup().config.server;
     if let Err(error) = prepare(&tcp, server.write_buffer) {
         tracing::debug!(%error, "a client was gone before it was served");
@@ -35,7 +36,7 @@ pub async fn serve(gateway: Arc<Gateway>, tcp: TcpStream) {
     }
     let patience = Patience { head: server.header_timeout, idle: IDLE, slow: server.slow_client };
     let meter = Arc::new(Meter::default());
-    let io = TokioIo::new(MeteredIo::new(tcp, Arc::clone(&meter), patience));
+    let io = TokioIo::new(MeteredIo::new(tcp, Arc::clone(&meter), patience, counted));
     let service = {
         let (gateway, meter) = (Arc::clone(&gateway), Arc::clone(&meter));
         service_fn(move |request| {
@@ -61,7 +62,7 @@ pub async fn serve(gateway: Arc<Gateway>, tcp: TcpStream) {
     let mut http = http1::Builder::new();
     // Who comes while the gateway drains still hears that it does, once.
     http.half_close(false).max_buf_size(MAX_HEAD).max_header_size(MAX_HEAD).keep_alive(stage == Stage::Serving);
-    let mut connection = pin!(http.serve_connection(io, service));
+    let mut connection = pin!(http.serve_connection(io, service).with_upgrades());
     loop {
         tokio::select! {
             biased;

@@ -12,7 +12,8 @@ use tokio::sync::mpsc;
 
 use super::connection;
 use crate::drain::Stage;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Role};
+use crate::session::labour;
 use crate::worker;
 
 /// Clients that may wait to be accepted: a burst of a few thousand at once is a deploy of theirs, not an attack.
@@ -87,6 +88,11 @@ impl Worker {
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
             worker::become_worker(index);
             runtime.block_on(async move {
+                if gateway.role == Role::Worker
+                    && let Some(queue) = gateway.queue.clone()
+                {
+                    gateway.tasks.spawn(labour::work(Arc::clone(&gateway), queue));
+                }
                 let mut sweep = tokio::time::interval(SWEEP);
                 loop {
                     tokio::select! {
@@ -104,7 +110,15 @@ impl Worker {
 }
 
 /// Counts a connection on its worker for as long as it lives.
-struct Counted(Arc<AtomicUsize>);
+#[derive(Debug)]
+pub struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    /// One that `connections` counts already.
+    pub(super) fn one_of(connections: &Arc<AtomicUsize>) -> Self {
+        Self(Arc::clone(connections))
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -113,13 +127,9 @@ impl Drop for Counted {
 }
 
 fn adopt(gateway: &Arc<Gateway>, tcp: std::net::TcpStream, connections: &Arc<AtomicUsize>) {
-    let counted = Counted(Arc::clone(connections));
+    let counted = Counted::one_of(connections);
     let Ok(tcp) = TcpStream::from_std(tcp) else { return };
-    let serving = connection::serve(Arc::clone(gateway), tcp);
-    gateway.tasks.spawn(async move {
-        let _counted = counted;
-        serving.await;
-    });
+    gateway.tasks.spawn(connection::serve(Arc::clone(gateway), tcp, counted));
 }
 
 /// Binds the address that clients connect to.

@@ -8,7 +8,7 @@ use tidegate_core::breaker::State;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::StreamId;
 use tidegate_core::record::StreamRecord;
-use tidegate_wire::names::{path, value};
+use tidegate_wire::names::{path, session as names, value};
 use tidegate_wire::openai_chat;
 
 use super::meter::Meter;
@@ -16,9 +16,13 @@ use crate::admit::auth;
 use crate::deliver::answer::{AnswerBody, Response};
 use crate::deliver::refuse;
 use crate::drain::Stage;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Role};
 use crate::route::standing::Snapshot;
 use crate::serve;
+use crate::session::{self, handshake, tickets};
+
+/// What a caller with too many unused tickets reads.
+const TOO_MANY_TICKETS: &str = "too many tickets wait to be used; ask for one when a page is about to connect";
 
 /// Answers one request.
 ///
@@ -28,6 +32,9 @@ use crate::serve;
 pub async fn answer(gateway: Arc<Gateway>, meter: Arc<Meter>, request: Request<Incoming>) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let response = match request.uri().path() {
+        other if gateway.role == Role::Worker && ![path::HEALTHZ, path::READYZ, path::METRICS].contains(&other) => {
+            refuse::early(Failure::NotFound, Some("this is a worker: clients connect to a gateway"), None)
+        }
         path::CHAT_COMPLETIONS if request.method() == Method::POST => return serve::serve_chat(gateway, meter, request).await,
         path::CHAT_COMPLETIONS => wrong_method("POST"),
         path::HEALTHZ if is_read => json(StatusCode::OK, r#"{"status":"ok"}"#),
@@ -35,6 +42,10 @@ pub async fn answer(gateway: Arc<Gateway>, meter: Arc<Meter>, request: Request<I
         path::METRICS if is_read => metrics(&gateway),
         path::MODELS if is_read => models(&gateway, &request),
         other if is_read && other.starts_with(path::STREAMS) => stream(&gateway, &request).await,
+        path::SESSIONS => session::open(&gateway, request),
+        path::ROOT if handshake::asks_for_websocket(request.headers()) => session::open(&gateway, request),
+        path::SESSION_TICKETS if request.method() == Method::POST => ticket(&gateway, &request),
+        path::SESSION_TICKETS => wrong_method("POST"),
         path::HEALTHZ | path::READYZ | path::METRICS | path::MODELS => wrong_method("GET"),
         other => refuse::early(Failure::NotFound, Some(&not_found(other)), None),
     };
@@ -129,6 +140,25 @@ async fn described(gateway: &Gateway, id: StreamId, record: &StreamRecord) -> Re
         text.push('}');
     }
     Ok(text)
+}
+
+/// A one-time ticket for the caller, with which a page can open a session. It is worth nothing at another gateway.
+fn ticket(gateway: &Gateway, request: &Request<Incoming>) -> Response {
+    if gateway.drain.stage() != Stage::Serving {
+        return refuse::early(Failure::GatewayDraining, None, None);
+    }
+    let issued = auth::caller(request.headers(), &gateway.keys.load()).map_err(|failure| (failure, None)).and_then(|caller| {
+        gateway.sessions.tickets.issue(&caller, gateway.clock.now()).map_err(|failure| (failure, Some(TOO_MANY_TICKETS)))
+    });
+    let ticket = match issued {
+        Ok(ticket) => ticket,
+        Err((failure, message)) => return refuse::early(failure, message, None),
+    };
+    let expires_in_ms = u64::try_from(tickets::VALID_FOR.as_millis()).unwrap_or(u64::MAX);
+    let body = serde_json::json!({names::TICKET: ticket, names::TICKET_EXPIRES_IN_MS: expires_in_ms});
+    let mut response = json(StatusCode::OK, body.to_string());
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(value::NO_STORE));
+    response
 }
 
 fn json(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response {

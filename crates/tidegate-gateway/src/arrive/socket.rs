@@ -1,6 +1,7 @@
 //! A client's socket: the account of what it takes, and limits on a client that does nothing.
 
 use std::io::{self, IoSlice};
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
+use super::listener::Counted;
 use super::meter::Meter;
 
 /// Bytes a second that every client is thought to take: 128 kbit/s.
@@ -51,7 +53,7 @@ enum Waiting {
 #[derive(Debug)]
 pub struct MeteredIo {
     tcp: TcpStream,
-    meter: Arc<Meter>,
+    meter: Connected,
     patience: Patience,
     waiting: Waiting,
     /// A request came on it before.
@@ -65,15 +67,34 @@ pub struct MeteredIo {
     ahead: Vec<u8>,
     /// The HTTP library waits for bytes itself, so it will notice their end.
     is_read: bool,
+    counted: Counted,
+}
+
+/// The account of a connection that is there.
+#[derive(Debug)]
+struct Connected(Arc<Meter>);
+
+impl Deref for Connected {
+    type Target = Meter;
+
+    fn deref(&self) -> &Meter {
+        &self.0
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.lost();
+    }
 }
 
 impl MeteredIo {
     /// Wraps a client's socket.
     #[must_use]
-    pub fn new(tcp: TcpStream, meter: Arc<Meter>, patience: Patience) -> Self {
+    pub fn new(tcp: TcpStream, meter: Arc<Meter>, patience: Patience, counted: Counted) -> Self {
         Self {
             tcp,
-            meter,
+            meter: Connected(meter),
             patience,
             waiting: Waiting::Nothing,
             had_request: false,
@@ -82,7 +103,14 @@ impl MeteredIo {
             rest_due: None,
             ahead: Vec::new(),
             is_read: false,
+            counted,
         }
+    }
+
+    /// The bare socket, what was read of it ahead of time, and its count: what follows is no HTTP.
+    #[must_use]
+    pub fn into_tcp(self) -> (TcpStream, Vec<u8>, Counted) {
+        (self.tcp, self.ahead, self.counted)
     }
 
     /// Ready once `until` has passed. The timer is kept and moved, not made anew for every request.
@@ -232,12 +260,6 @@ impl AsyncWrite for MeteredIo {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
-    }
-}
-
-impl Drop for MeteredIo {
-    fn drop(&mut self) {
-        self.meter.lost();
     }
 }
 

@@ -11,11 +11,11 @@ use http_body::{Body, Frame, SizeHint};
 use tidegate_config::OnDisconnect;
 use tidegate_core::failure::Failure;
 
+use super::leave::{Leaving, leave};
 use crate::arrive::meter::{Handed, Meter};
 use crate::gateway::Gateway;
 use crate::record::later;
 use crate::record::live::{Live, Receipt};
-use crate::relay::drainage;
 use crate::relay::held::Piece;
 use crate::relay::pump::{Pump, Step};
 
@@ -113,12 +113,9 @@ impl StreamBody {
 impl Drop for StreamBody {
     fn drop(&mut self) {
         let Some(pump) = self.pump.take() else { return };
-        let now = self.gateway.clock.now();
         let was_handed_over = self.first.is_none() && pump.is_over();
-        let (mut live, rest) = pump.into_parts();
         if was_handed_over {
-            self.meter.say_farewell(live);
-            return;
+            return self.meter.say_farewell(pump.into_parts().0);
         }
         let receipt = self.meter.receipt_of_loss();
         let failure = match receipt {
@@ -127,20 +124,10 @@ impl Drop for StreamBody {
             _ if self.meter.has_to_end() => Failure::GatewayDraining,
             _ => Failure::ClientGone,
         };
-        live.abandon(failure, now);
-        live.delivered = self.meter.taken();
         self.meter.answered();
-        match (self.on_disconnect, rest) {
-            (OnDisconnect::Drain { max_tokens, max_time }, Some(rest)) => {
-                let tasks = self.gateway.tasks.clone();
-                let caps = (max_tokens, max_time);
-                self.gateway.tasks.spawn(drainage::drain(live, rest, caps, tasks));
-            }
-            (_, rest) => {
-                drop(rest);
-                live.left_at = Some(now);
-                later::settle(live, receipt, &self.gateway.tasks);
-            }
+        let leaving = Leaving { failure, taken: self.meter.taken(), on_disconnect: self.on_disconnect };
+        if let Some(live) = leave(pump, leaving, &self.gateway) {
+            later::settle(live, receipt, &self.gateway.tasks);
         }
     }
 }

@@ -2,5 +2,6 @@
 
 pub mod answer;
 pub mod background;
+pub mod leave;
 pub mod open;
 pub mod refuse;

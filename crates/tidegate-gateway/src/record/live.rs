@@ -20,6 +20,7 @@ use super::spend::{Settlement, Uncounted};
 use crate::admit::Caller;
 use crate::admit::permit::Permit;
 use crate::gateway::Gateway;
+use crate::relay::prospects::TaskOf;
 
 /// Who asked for what, as the record tells it.
 #[derive(Debug, Clone)]
@@ -34,8 +35,8 @@ pub struct Identity {
     pub trace_id: Option<String>,
     /// Whose key it was.
     pub caller: Caller,
-    /// `chat_completions`, …
-    pub endpoint_family: &'static str,
+    /// The task of a session that it is.
+    pub task: Option<TaskOf>,
     /// How the answer is handed over.
     pub delivery: DeliveryMode,
     /// The model as the client named it.
@@ -219,7 +220,9 @@ impl Identity {
             parent_request_id: self.request_id.to_string(),
             client_request_id: self.client_request_id.clone(),
             trace_id: self.trace_id.clone(),
-            endpoint_family: self.endpoint_family.to_owned(),
+            session_id: self.task.map(|task| task.session.to_string()),
+            task_id: self.task.map(|task| task.task.to_string()),
+            endpoint_family: if self.task.is_some() { "session" } else { "chat_completions" }.to_owned(),
             delivery: if self.in_background { value::BACKGROUND } else { self.delivery.name() }.to_owned(),
             requested_model: self.requested_model.clone(),
             key_id: self.caller.key_id(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_core::Moment;
-use tidegate_core::id::RequestId;
+use tidegate_core::id::{RequestId, SessionId, TaskId};
 use tidegate_wire::openai_chat::ChatRequest;
 
 use crate::admit::auth::Caller;
@@ -29,6 +29,17 @@ pub struct Order {
     pub wishes: Wishes,
     /// When it came.
     pub arrived: Moment,
+    /// The task of a session that it is.
+    pub task: Option<TaskOf>,
+}
+
+/// Which task of which session.
+#[derive(Debug, Clone, Copy)]
+pub struct TaskOf {
+    /// The session.
+    pub session: SessionId,
+    /// The task.
+    pub task: TaskId,
 }
 
 /// What attempts are made from. Forgotten once the line is crossed, unless the answer may begin again.

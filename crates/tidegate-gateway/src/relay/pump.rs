@@ -21,7 +21,6 @@ use tidegate_core::failure::Failure;
 use tidegate_core::limits::DeliveryMode;
 use tidegate_wire::openai_chat::{self, Assembler, Notice, ProviderError};
 use tidegate_wire::sse::{KEEPALIVE, RawEvent};
-use tokio::time::Sleep;
 
 use super::attempts::Recorder;
 use super::drainage::Rest;
@@ -33,6 +32,7 @@ use crate::attempt::keys::KeyIndex;
 use crate::attempt::open::{Answer, Body, OpenError, Steps};
 use crate::attempt::provider::Provider;
 use crate::attempt::pushback::pushback;
+use crate::clock::Alarm;
 use crate::deliver::background::Job;
 use crate::gateway::Gateway;
 use crate::header_name;
@@ -109,8 +109,7 @@ pub struct Pump {
     pub(super) detail: Box<Detail>,
     /// Headers of the running attempt's answer, or of the last one's.
     pub(super) provider_headers: Option<Box<HeaderMap>>,
-    timer: Pin<Box<Sleep>>,
-    armed: Moment,
+    alarm: Alarm,
 }
 
 /// Where the answer comes from.
@@ -170,8 +169,7 @@ impl Pump {
             restarts: 0,
             detail: Box::default(),
             provider_headers: None,
-            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
-            armed: Moment::ORIGIN,
+            alarm: Alarm::default(),
         }
     }
 
@@ -288,21 +286,11 @@ impl Pump {
                     continue;
                 }
             }
-            if self.poll_timer(cx, now, client_takes).is_pending() {
+            let wake = self.live.exchange.wake_at(client_takes);
+            if self.alarm.poll(cx, self.gateway.clock, wake, now).is_pending() {
                 return Poll::Pending;
             }
         }
-    }
-
-    /// Waits until something can come due. The timer is only ever moved when it would ring too late, or has rung: events move limits into
-    /// the future, and a timer that rings early costs one look.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, now: Moment, client_takes: bool) -> Poll<()> {
-        let wake = self.live.exchange.wake_at(client_takes);
-        if wake < self.armed || self.armed <= now {
-            self.armed = wake;
-            self.timer.as_mut().reset(self.gateway.clock.instant(wake));
-        }
-        self.timer.as_mut().poll(cx)
     }
 
     /// Moves the attempt on by one step. Ready when something may have changed.

@@ -71,3 +71,13 @@ async fn a_running_gateway_sees_keys_made_and_revoked_elsewhere() {
     keys.revoke(&id.to_string()).expect("it is revoked");
     eventually("the revoked key is refused", async || table.load().lookup(&plaintext).is_none().then_some(())).await;
 }
+
+#[test]
+fn a_key_is_found_by_its_id_while_it_is_in_force() {
+    let folder = Folder::new();
+    let mut keys = Keys::open(folder.ledger()).expect("it opens");
+    let ids = ["one", "two"].map(|name| keys.create(&named(name)).expect("a key").0);
+    keys.revoke(&ids[0].to_string()).expect("it is revoked");
+    let table = keys.table().expect("a table");
+    assert_eq!(ids.map(|id| table.by_id(id).map(|key| key.name.clone())), [None, Some("two".to_owned())]);
+}

@@ -15,6 +15,7 @@ use crate::support::{Server, a_moment, bytes, create, invisible, settings, soon,
 const SESSIONS: usize = 24;
 const TASKS: usize = 12;
 const PIECES: usize = 6;
+const OUTAGES: usize = 6;
 
 pub(crate) async fn every_task_ends_once_and_in_order_while_workers_die(server: impl Server) {
     let workers = Workers::start(&server);
@@ -24,20 +25,25 @@ pub(crate) async fn every_task_ends_once_and_in_order_while_workers_die(server: 
     workers.stop().await;
 }
 
-pub(crate) async fn every_task_ends_once_while_the_server_dies_too<S: Server>(mut server: S) {
-    let workers = Workers::start(&server);
-    let mut counting = tokio::spawn(count_ends(start_sessions(&server).await));
-    let ends = loop {
+pub(crate) async fn every_task_ends_once_while_the_server_dies_too(mut server: impl Server) {
+    let ends = while_the_server_dies(&mut server).await;
+    assert!(!ends.contains_key("gone"), "it forgets nothing: {ends:?}");
+    assert_eq!(ends.values().sum::<usize>(), SESSIONS * TASKS);
+}
+
+/// Kills the server some times, and counts how tasks ended.
+pub(crate) async fn while_the_server_dies<S: Server>(server: &mut S) -> HashMap<&'static str, usize> {
+    let workers = Workers::start(server);
+    let counting = tokio::spawn(count_ends(start_sessions(server).await));
+    for _ in 0..OUTAGES {
         // The sessions need time between two outages; how long does not matter.
-        tokio::select! {
-            ends = &mut counting => break ends.expect("no panic"),
-            () = sleep(S::RECOVERY) => {}
-        }
+        sleep(S::RECOVERY).await;
         server.kill();
         server.start_again();
-    };
-    assert_eq!(ends.values().sum::<usize>(), SESSIONS * TASKS);
+    }
+    let ends = counting.await.expect("no panic");
     workers.stop().await;
+    ends
 }
 
 type Sessions = Vec<JoinHandle<Vec<&'static str>>>;
@@ -68,11 +74,18 @@ async fn run_session(mut owner: Owner) -> Vec<&'static str> {
     let mut ends = Vec::new();
     for _ in 0..TASKS {
         let task = task();
-        while let Err(error) = owner.submit(task, bytes("do it")).await {
-            assert!(matches!(error, QueueError::Unavailable(_)), "{error}");
-            a_moment().await;
+        let how = loop {
+            match owner.submit(task, bytes("do it")).await {
+                Ok(()) => break read_task(&mut owner, task).await,
+                Err(QueueError::Unavailable(_)) => a_moment().await,
+                Err(QueueError::Gone) => break "gone",
+                Err(other) => unreachable!("{other}"),
+            }
+        };
+        ends.push(how);
+        if how == "gone" {
+            break;
         }
-        ends.push(read_task(&mut owner, task).await);
     }
     ends
 }
@@ -112,6 +125,7 @@ async fn read_task(owner: &mut Owner, task: TaskId) -> &'static str {
                 };
             }
             Err(QueueError::Unavailable(_)) => {}
+            Err(QueueError::Gone) => return "gone",
             Err(other) => unreachable!("{other}"),
         }
     }

@@ -6,6 +6,7 @@ mod chaos;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod leases;
+mod only_redis;
 mod outages;
 mod redis;
 mod sessions;

@@ -1,4 +1,4 @@
-//! A real Redis, and what only Redis promises.
+//! A real Redis.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -8,28 +8,25 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
-use tidegate_queue::{Queue, QueueError, Settings};
+use tidegate_queue::{Queue, Settings};
 
-use crate::support::{Server, TTL, bytes, create, lease, running, session, settings, soon, task, until_available, visible};
+use crate::support::Server;
+
+/// It loses nothing that it has answered, however it ends.
+const DURABLE: &[&str] = &["--appendonly", "yes", "--appendfsync", "always"];
 
 /// A Redis of its own on the loopback, with its files in a folder of its own.
 pub(crate) struct Redis {
     child: Child,
     port: u16,
+    /// Beside those that every one gets.
+    arguments: Vec<String>,
     folder: TempDir,
 }
 
 impl Server for Redis {
     fn start() -> Self {
-        let folder = TempDir::new().expect("a folder");
-        // Another process may take the port in between; then this one says so and ends, and another is tried.
-        let started = (0..20).find_map(|_| {
-            let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr()).expect("a free port").port();
-            Some((spawn(port, &folder)?, port))
-        });
-        assert!(started.is_some(), "redis-server does not start: {}", log(&folder));
-        let (child, port) = started.expect("it is");
-        Self { child, port, folder }
+        Self::start_with(DURABLE)
     }
 
     fn queue(&self, settings: Settings) -> Queue {
@@ -41,7 +38,7 @@ impl Server for Redis {
     }
 
     fn start_again(&mut self) {
-        let child = spawn(self.port, &self.folder);
+        let child = spawn(self.port, &self.arguments, &self.folder);
         assert!(child.is_some(), "redis-server does not start: {}", log(&self.folder));
         self.child = child.expect("it is");
     }
@@ -56,13 +53,31 @@ impl Server for Redis {
 }
 
 impl Redis {
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        let folder = TempDir::new().expect("a folder");
+        // Another process may take the port in between; then this one says so and ends, and another is tried.
+        let started = (0..20).find_map(|_| {
+            let port = free_port();
+            Some((spawn(port, &arguments, &folder)?, port))
+        });
+        assert!(started.is_some(), "redis-server does not start: {}", log(&folder));
+        let (child, port) = started.expect("it is");
+        Self { child, port, arguments, folder }
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it is there");
     }
 
+    /// What it answers to a command, in the protocol's own writing.
+    pub(crate) fn ask(&self, command: &str) -> String {
+        ask(self.port, command).expect("an answer")
+    }
+
     /// The number that a command answers.
-    fn count(&self, command: &str) -> u64 {
-        let answer = ask(self.port, command).expect("an answer");
+    pub(crate) fn count(&self, command: &str) -> u64 {
+        let answer = self.ask(command);
         answer.trim_start_matches(':').trim().parse().expect("a number")
     }
 }
@@ -74,11 +89,16 @@ impl Drop for Redis {
     }
 }
 
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|socket| socket.local_addr()).expect("a free port").port()
+}
+
 /// `None`: it ended again.
-fn spawn(port: u16, folder: &TempDir) -> Option<Child> {
+fn spawn(port: u16, arguments: &[String], folder: &TempDir) -> Option<Child> {
     let log = File::options().create(true).append(true).open(folder.path().join("log")).expect("a log");
     let mut child = Command::new("redis-server")
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--appendonly", "yes", "--appendfsync", "always", "--save", ""])
+        .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
+        .args(arguments)
         .arg("--dir")
         .arg(folder.path())
         .stdin(Stdio::null())
@@ -106,83 +126,4 @@ fn ask(port: u16, command: &str) -> Option<String> {
 
 fn log(folder: &TempDir) -> String {
     std::fs::read_to_string(folder.path().join("log")).unwrap_or_default()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_more_tasks_wait_than_may_however_many_are_submitted_at_once() {
-    crate::tasks::no_more_tasks_wait_than_may_however_many_are_submitted_at_once(Redis::start()).await;
-}
-
-#[tokio::test]
-async fn an_ended_session_leaves_no_key_behind_whatever_it_was_doing() {
-    let server = Redis::start();
-    let queue = server.queue(settings());
-    let idle = create(&queue).await;
-    let mut waiting = create(&queue).await;
-    waiting.journal(&[bytes("asked")]).await.expect("written");
-    waiting.submit(task(), bytes("do it")).await.expect("submitted");
-    let first = lease(&queue).await;
-    let (mut busy, mut second) = running(&queue, &queue).await;
-    second.emit([visible("half")]).await.expect("emitted");
-    busy.snapshot(bytes("state")).await.expect("written");
-    let mut over = create(&queue).await;
-    over.submit(task(), bytes("do it")).await.expect("submitted");
-    lease(&queue).await.settle(bytes("done")).await.expect("settled");
-    for owner in [idle, waiting, busy, over] {
-        owner.end().await.expect("ended");
-    }
-    assert!(matches!(second.emit([visible("more")]).await, Err(QueueError::Lost)));
-    drop((first, second));
-    soon(queue.all_given_back()).await;
-    assert_eq!(server.count("DBSIZE"), 1, "only the task stream is left");
-    assert_eq!(server.count("XLEN tidegate:{queue}:tasks"), 0);
-}
-
-#[tokio::test]
-async fn a_session_that_expires_leaves_no_key_behind_whatever_it_was_doing() {
-    let server = Redis::start();
-    let gateway = server.queue(settings());
-    let worker = server.queue(settings());
-    let ttl = Duration::from_millis(900);
-    for _ in 0..2 {
-        let mut owner = gateway.create(session(), ttl).await.expect("a session");
-        owner.journal(&[bytes("asked")]).await.expect("written");
-        owner.submit(task(), bytes("do it")).await.expect("submitted");
-    }
-    let mut taken = lease(&worker).await;
-    taken.emit([visible("half")]).await.expect("emitted");
-    assert_eq!(soon(taken.stopped()).await, tidegate_queue::Stop::Lost, "nobody would read what it says");
-    soon(async {
-        // The task that nobody ever began is dropped by the worker who asks for it.
-        let none = worker.lease();
-        tokio::select! {
-            lease = none => assert!(lease.is_err(), "nothing is left to do, but {lease:?}"),
-            () = async { while server.count("XLEN tidegate:{queue}:tasks") > 0 { tokio::time::sleep(Duration::from_millis(20)).await; } } => {}
-        }
-    })
-    .await;
-    assert_eq!(server.count("DBSIZE"), 1, "only the task stream is left");
-}
-
-#[tokio::test]
-async fn a_server_that_forgot_everything_is_served_anew() {
-    let server = Redis::start();
-    let (gateway, worker) = (server.queue(settings()), server.queue(settings()));
-    let (mut owner, mut before) = running(&gateway, &worker).await;
-    assert_eq!(ask(server.port, "FLUSHALL").as_deref(), Some("+OK\r\n"));
-    assert_eq!(before.emit([visible("half")]).await, Err(QueueError::Lost));
-    assert_eq!(owner.submit(task(), bytes("do it")).await, Err(QueueError::Gone));
-    assert_eq!(soon(owner.next()).await, Err(QueueError::Gone));
-    let mut owner = create(&gateway).await;
-    owner.submit(task(), bytes("do it")).await.expect("submitted");
-    until_available(async || worker.lease().await).await.expect("the group is made anew");
-}
-
-#[tokio::test]
-async fn an_address_that_is_none_is_refused_without_repeating_its_password() {
-    let refused = Queue::redis("http://user:secret@host", settings()).expect_err("no address of a Redis");
-    assert!(!refused.contains("secret"), "{refused}");
-    let queue = Queue::redis("redis://:secret@127.0.0.1:1", settings()).expect("an address");
-    let refused = queue.create(session(), TTL).await.expect_err("nobody is there").to_string();
-    assert!(!refused.contains("secret") && !format!("{queue:?}").contains("secret"), "{refused}");
 }

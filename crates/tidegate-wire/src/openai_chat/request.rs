@@ -48,6 +48,8 @@ pub struct ChatRequest {
     wants_usage: bool,
     choices: u32,
     max_output_tokens: Option<u64>,
+    /// The gateway's own bound: no member of the body says it.
+    imposed_bound: Option<u64>,
     asks_for_thinking: bool,
 }
 
@@ -129,12 +131,37 @@ impl ChatRequest {
             wants_usage: includes_usage(find(Field::StreamOptions))?,
             choices: choices(find(Field::N))?,
             max_output_tokens: bound,
+            imposed_bound: None,
             asks_for_thinking: takes_long(find(Field::ReasoningEffort), find(Field::ServiceTier))
                 || find(Field::Reasoning).is_some_and(thinks)
                 || find(Field::Thinking).is_some_and(thinks),
             members: members.into_iter().map(|(field, key, value)| Member::new(field, &body, key, value)).collect(),
             body,
         })
+    }
+
+    /// The gateway's own request for a streamed answer to `messages`, a JSON list.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::parse`]: the model's name may be nobody's.
+    pub fn streamed(model: &str, messages: &[u8]) -> Result<Self, RequestFault> {
+        let mut body = Vec::with_capacity(messages.len() + model.len() + 64);
+        body.push(b'{');
+        write_key(&mut body, quoted(chat::MODEL).as_bytes());
+        json::write_string(&mut body, model);
+        write_key(&mut body, quoted(chat::MESSAGES).as_bytes());
+        body.extend_from_slice(messages);
+        write_key(&mut body, quoted(chat::STREAM).as_bytes());
+        body.extend_from_slice(b"true}");
+        Self::parse(body.into())
+    }
+
+    /// The same request for an answer of at most `most` tokens. Each provider reads the bound under the name that its model knows.
+    #[must_use]
+    pub fn bounded(mut self, most: u64) -> Self {
+        self.imposed_bound = Some(most);
+        self
     }
 
     /// The model as the client names it: 1 to 256 characters, none of them a control character.
@@ -164,7 +191,7 @@ impl ChatRequest {
     /// The longest answer that it asks for, in tokens, reasoning included; `None` if it sets no bound.
     #[must_use]
     pub fn max_output_tokens(&self) -> Option<u64> {
-        self.max_output_tokens
+        self.max_output_tokens.into_iter().chain(self.imposed_bound).min()
     }
 
     /// It asks for a slow answer, whatever the model: reasoning of at least medium effort in one of the dialect's forms, or the flex tier.
@@ -196,7 +223,8 @@ impl ChatRequest {
     /// All other members keep their order and every value its bytes; space between members goes.
     #[must_use]
     pub fn upstream_body(&self, model: &str, stream: bool, max_tokens: Option<u64>) -> Bytes {
-        let bound = max_tokens.map(|most| self.max_output_tokens.map_or(most, |asked| asked.min(most)));
+        let imposed = max_tokens.into_iter().chain(self.imposed_bound).min();
+        let bound = imposed.map(|most| self.max_output_tokens.map_or(most, |asked| asked.min(most)));
         let mut missing_bound = bound;
         let mut out = Vec::with_capacity(self.body.len() + model.len() + 64);
         let mut missing_options = stream;

@@ -5,6 +5,7 @@ pub(crate) mod keys;
 pub(crate) mod mock;
 pub(crate) mod serve;
 pub(crate) mod streams;
+pub(crate) mod worker;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -29,6 +30,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run the gateway (also without any command).
     Serve(serve::Serve),
+    /// Run the prompts of sessions that gateways put into a Redis queue.
+    Worker(worker::Worker),
     /// Run the fault-injecting mock provider.
     Mock(mock::MockArguments),
     /// Create, list and revoke client keys.

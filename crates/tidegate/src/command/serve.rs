@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::WrongUsage;
 use crate::memory;
 
-mod reload;
+pub(super) mod reload;
 
 use reload::{Reload, Source};
 
@@ -28,6 +28,8 @@ use reload::{Reload, Source};
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// A stream's permit is free before its last row is written, so a busy gateway has more rows on their way than streams.
 const LEAST_PLACES: usize = 10_000;
+/// How long a worker gets to give its last leases back.
+const LAST_LEASES: Duration = Duration::from_secs(2);
 /// How long the ledger gets to write its last rows.
 const LAST_ROWS: Duration = Duration::from_secs(10);
 
@@ -48,13 +50,29 @@ impl Serve {
 
 /// Serves until a signal ends it.
 pub(crate) fn run(arguments: &Serve, config: Option<PathBuf>) -> Result<()> {
-    let loaded = super::load(config.clone(), arguments.flags())?;
-    crate::logging::start(loaded.config.log.format, loaded.config.log.level);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(loaded, Source { config, flags: arguments.flags() }))
+    let flags = arguments.flags();
+    start(Source { config, flags }, |config| Ok(Duty::Serve(config.server.listen)))
 }
 
-async fn serve(loaded: Loaded, source: Source) -> Result<()> {
+/// What a process is for, and where it listens.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Duty {
+    /// Clients connect here.
+    Serve(SocketAddr),
+    /// Prompts are leased from the queue; here it says how it is, if anywhere.
+    Work(Option<SocketAddr>),
+}
+
+/// Starts a process, and lets it run until a signal ends it.
+pub(super) fn start(source: Source, duty: impl FnOnce(&Config) -> Result<Duty>) -> Result<()> {
+    let loaded = super::load(source.config.clone(), source.flags.clone())?;
+    let duty = duty(&loaded.config)?;
+    crate::logging::start(loaded.config.log.format, loaded.config.log.level);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(loaded, source, duty))
+}
+
+async fn serve(loaded: Loaded, source: Source, duty: Duty) -> Result<()> {
     let mut signals = Signals::new()?;
     let mock = start_mock(&loaded.config).await?;
     let mut config = loaded.config.clone();
@@ -65,20 +83,33 @@ async fn serve(loaded: Loaded, source: Source) -> Result<()> {
 
     let server = config.server.clone();
     let (ledger, keys) = open_ledger(&config)?;
-    refuse_open_doors(&config, keys.load().is_open())?;
     let is_open = keys.load().is_open();
-    let listener = listener::bind(server.listen).with_context(|| format!("cannot listen on {}", server.listen))?;
-    let address = listener.local_addr()?;
+    if let Duty::Serve(address) = duty {
+        refuse_open_doors(address, is_open)?;
+    }
+    let listener = duty.address().map(bind).transpose()?;
     let background = Background::open(&config.ledger.path).context("the ledger cannot keep background answers")?;
-    let gateway = Arc::new(Gateway::new(config, ledger, keys, background).map_err(|error| WrongUsage(error.to_string()))?);
+    let gateway = Gateway::new(config, ledger, keys, background).map_err(|error| WrongUsage(error.to_string()))?;
+    let gateway = Arc::new(match duty {
+        Duty::Serve(_) => gateway,
+        Duty::Work(_) => gateway.as_worker(),
+    });
     let count = server.workers.map_or_else(available_workers, |workers| usize::try_from(workers.get()).unwrap_or(1));
     let workers = Workers::start(&gateway, count)?;
     memory::keep_trimmed();
-    announce(address, &loaded, is_open);
+    match (duty, &listener) {
+        (Duty::Serve(_), Some(listener)) => announce(listener.local_addr()?, &loaded, is_open),
+        (Duty::Work(_), listener) => announce_worker(listener.as_ref().map(TcpListener::local_addr).transpose()?, &loaded.config),
+        (Duty::Serve(_), None) => {}
+    }
 
     let reload = Reload { source, file: loaded.file.clone(), mock: mock.as_ref().map(Mock::base_url) };
     serve_until_drained(&gateway, listener, &workers, &mut signals, &reload).await;
     workers.join();
+    if let Some(queue) = &gateway.queue {
+        // What was not given back by then is taken back when its lease runs out.
+        let _late = tokio::time::timeout(LAST_LEASES, queue.all_given_back()).await;
+    }
     gateway.estimator.close();
     let ledger = gateway.ledger.clone();
     drop(gateway);
@@ -91,9 +122,26 @@ async fn serve(loaded: Loaded, source: Source) -> Result<()> {
     Ok(())
 }
 
+impl Duty {
+    fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Serve(address) => Some(address),
+            Self::Work(address) => address,
+        }
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener> {
+    listener::bind(address).with_context(|| format!("cannot listen on {address}"))
+}
+
 /// Accepts clients for as long as anything may run: while the gateway drains, they are told so.
-async fn serve_until_drained(gateway: &Gateway, listener: TcpListener, workers: &Workers, signals: &mut Signals, reload: &Reload) {
-    let mut accepting = std::pin::pin!(listener::accept(gateway, listener, workers));
+async fn serve_until_drained(gateway: &Gateway, listener: Option<TcpListener>, workers: &Workers, signals: &mut Signals, reload: &Reload) {
+    let mut accepting = std::pin::pin!(async {
+        if let Some(listener) = listener {
+            listener::accept(gateway, listener, workers).await;
+        }
+    });
     let mut life = std::pin::pin!(async {
         until_stopped(gateway, signals, reload).await;
         drain(gateway, signals, gateway.setup().config.server.drain).await;
@@ -153,8 +201,7 @@ fn open_ledger(config: &Config) -> Result<(Ledger, Arc<arc_swap::ArcSwap<tidegat
 }
 
 /// Without a key everybody may spend the provider's money: only this machine may be everybody.
-fn refuse_open_doors(config: &Config, is_open: bool) -> Result<()> {
-    let address = config.server.listen;
+fn refuse_open_doors(address: SocketAddr, is_open: bool) -> Result<()> {
     if !is_open || address.ip().is_loopback() {
         return Ok(());
     }
@@ -194,6 +241,16 @@ fn announce(address: SocketAddr, loaded: &Loaded, is_open: bool) {
     }
     if loaded.built_in_mock {
         eprintln!("  no provider key is set: the built-in mock answers as model `mock` (set OPENAI_API_KEY for a real one)");
+    }
+}
+
+/// The same for a worker.
+fn announce_worker(address: Option<SocketAddr>, config: &Config) {
+    let (queue, most) = (config.queue.backend.name(), config.queue.max_workers);
+    tracing::info!(queue, most, version = env!("CARGO_PKG_VERSION"), "working");
+    eprintln!("tidegate {} runs prompts from the {queue} queue, up to {most} at once", env!("CARGO_PKG_VERSION"));
+    if let Some(address) = address {
+        eprintln!("  its health and metrics are on http://{address}");
     }
 }
 

@@ -126,7 +126,7 @@ fn a_models_guard_and_the_least_useful_time_are_in_its_limits() {
     let model = config.model("a").expect("it is there");
     let limits = config.limits_for(model, &config.providers["openai"], "a", false);
     assert_eq!(limits.rate_guard, Some(RateGuard { bytes_per_second: 20, window: Duration::from_secs(2) }));
-    assert_eq!((limits.least, model.context_window), (Duration::from_secs(3), Some(128_000)));
+    assert_eq!((limits.least, model.context_window), (Duration::from_secs(3), NonZeroU32::new(128_000)));
 }
 
 #[test]

@@ -254,3 +254,12 @@ fn a_prompt_that_no_context_holds_ends_as_invalid_with_the_member_to_blame() {
     assert_eq!((problem.code, problem.partial), (Code::Failure(Failure::InvalidRequest), false));
     assert!(problem.message.as_deref().is_some_and(|message| message.starts_with("`content`")));
 }
+
+#[test]
+fn a_prompt_that_has_nowhere_to_go_is_refused_unless_it_was_accepted_before() {
+    let mut play = Play::new(Client::Plain);
+    play.asks_as("first", Some("p-1"));
+    let refuse = |id: &str| Input::Refuse { prompt: prompt("again", Some(id)), why: Failure::GatewayOverloaded };
+    assert_eq!(play.on(refuse("p-2")), ["2 ERROR gateway_overloaded"]);
+    assert_eq!(play.on(refuse("p-1")), ["3 ACK t1 depth 0"]);
+}

@@ -14,7 +14,7 @@ async fn connection() -> (TcpStream, MeteredIo, Arc<Meter>) {
     let client = TcpStream::connect(listener.local_addr().expect("its address")).await.expect("a connection");
     let (tcp, _) = listener.accept().await.expect("the other end");
     let meter = Arc::new(Meter::default());
-    (client, MeteredIo::new(tcp, Arc::clone(&meter), PATIENCE), meter)
+    (client, MeteredIo::new(tcp, Arc::clone(&meter), PATIENCE, Counted::one_of(&Arc::default())), meter)
 }
 
 #[tokio::test]

@@ -185,6 +185,16 @@ fn a_bound_of_the_gateway_makes_the_answer_shorter_and_never_longer() {
 }
 
 #[test]
+fn a_bound_of_the_gateways_own_is_told_under_the_name_that_the_model_knows() {
+    let bounded = request("").bounded(7);
+    assert_eq!(bounded.max_output_tokens(), Some(7));
+    let upstream = |model, most| String::from_utf8(bounded.upstream_body(model, false, most).to_vec()).expect("it is JSON");
+    assert_eq!(upstream("real", None), r#"{"model":"real","messages":[],"max_tokens":7}"#);
+    assert_eq!(upstream("o3-mini", Some(9)), r#"{"model":"o3-mini","messages":[],"max_completion_tokens":7}"#);
+    assert_eq!(upstream("real", Some(5)), r#"{"model":"real","messages":[],"max_tokens":5}"#);
+}
+
+#[test]
 fn a_request_is_normalised_to_what_it_asks_and_not_to_how_it_is_written_or_streamed() {
     let normalised = |body: &str| parse(body).expect("it is valid").normalised().expect("it is ordinary");
     let one = normalised(r#"{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true,"stream_options":{}}"#);

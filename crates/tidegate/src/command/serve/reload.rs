@@ -9,9 +9,9 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 /// Where the settings of this process come from.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
-    pub(super) config: Option<PathBuf>,
-    pub(super) flags: Vec<Flag>,
+pub(in crate::command) struct Source {
+    pub(in crate::command) config: Option<PathBuf>,
+    pub(in crate::command) flags: Vec<Flag>,
 }
 
 /// What a reload needs.

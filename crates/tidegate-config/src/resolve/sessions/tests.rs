@@ -1,0 +1,34 @@
+use url::Url;
+
+use super::*;
+use crate::errors::Faults;
+use crate::text::{BrokerText, RedisText};
+use crate::tree::Node;
+
+/// The backend of these settings, or the faults that are found.
+fn backend_of(file: &QueueFile) -> Result<QueueBackend, String> {
+    let root = Node::table(Origin::BuiltIn);
+    let mut faults = Faults::default();
+    let found = backend(file, &mut Judge { root: &root, faults: &mut faults });
+    found.ok_or_else(|| faults.into_errors(None).to_string())
+}
+
+#[test]
+fn a_backend_comes_with_its_own_address_and_without_the_others() {
+    let url = Url::parse("rediss://:secret@cache:6380/1").expect("a URL");
+    let both = QueueFile { redis: Some(RedisText(url.clone())), kafka: vec![BrokerText("a:9092".to_owned())], ..QueueFile::default() };
+    let chosen = |backend| backend_of(&QueueFile { backend, ..both.clone() });
+    assert_eq!(chosen(BackendName::Memory), Ok(QueueBackend::Memory));
+    assert_eq!(chosen(BackendName::Redis), Ok(QueueBackend::Redis(url)));
+    assert_eq!(chosen(BackendName::Kafka), Ok(QueueBackend::Kafka(vec!["a:9092".to_owned()])));
+    assert!(!format!("{:?}", chosen(BackendName::Redis)).contains("secret"));
+}
+
+#[test]
+fn a_backend_without_its_address_is_refused_with_what_to_write() {
+    let refusal = |backend| backend_of(&QueueFile { backend, ..QueueFile::default() }).unwrap_err();
+    assert!(refusal(BackendName::Redis).starts_with("error: queue.redis is missing"));
+    assert!(refusal(BackendName::Redis).contains("REDIS_URL"));
+    assert!(refusal(BackendName::Kafka).starts_with("error: queue.kafka is missing"));
+    assert!(refusal(BackendName::Kafka).contains("KAFKA_BROKERS"));
+}

@@ -1,0 +1,409 @@
+//! Prompts that workers run, behind a queue that outlives this process, and a session that another gateway can go on with.
+//!
+//! Whatever changes the session is in the queue's log before anybody is told of it: what its client said is noted by this gateway, what came
+//! of its prompts by their workers. Another gateway that reads the log decides the same (`tidegate_core::session::Noted`).
+//!
+//! While the queue cannot be reached, new prompts are refused and running ones end, typed. What the session decides meanwhile is known here
+//! alone; once the queue is back, a snapshot of it replaces what the log says.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tidegate_core::Moment;
+use tidegate_core::failure::Failure;
+use tidegate_core::id::{KeyId, SessionId, TaskId};
+use tidegate_core::session::{Noted, Places, Session, Settings, Snapshot, TaskEnd};
+use tidegate_queue::{End, Entry, Output, Owner, Past, Queue, QueueError};
+
+use super::run::Happening;
+use super::work::{self, Work};
+
+/// A snapshot is worth its size once so much was logged since the last one.
+const LEAST_LOGGED: usize = 256 * 1024;
+/// How often a queue that could not be reached is asked for again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// What a client reads of a prompt whose queue is gone.
+const UNREACHABLE: &str = "the queue of prompts cannot be reached right now; what was said so far stands, and the rest is lost";
+/// What it reads of one whose worker is gone.
+const WORKER_LOST: &str = "the worker that ran it was lost after a part of the answer; ask again for a whole one";
+
+/// The session's place in the queue.
+pub(super) struct Elsewhere {
+    queue: Queue,
+    id: SessionId,
+    key: Option<KeyId>,
+    ttl: Duration,
+    /// Another gateway may go on with it, so it is noted what its client says.
+    is_kept: bool,
+    /// `None` before the first prompt.
+    owner: Option<Owner>,
+    preparing: Option<Preparing>,
+    /// The workers have it.
+    running: Option<TaskId>,
+    /// Its end was told without the queue: it is cancelled once the queue is back.
+    orphan: Option<TaskId>,
+    /// What the log says may not be what was decided.
+    in_doubt: bool,
+    /// Bytes in the log since the last snapshot, and that one's size.
+    logged: usize,
+    snapshot_size: usize,
+}
+
+struct Preparing {
+    task: TaskId,
+    work: Pin<Box<dyn Future<Output = Result<Work, TaskEnd>> + Send>>,
+}
+
+/// What comes from the queue.
+pub(super) enum FromQueue {
+    /// Something about a prompt.
+    Happening(TaskId, Happening),
+    /// A prompt may be handed to the workers.
+    Ready(TaskId, Box<Work>),
+    /// Nothing more is heard of this prompt.
+    Lost(TaskId),
+    /// The queue may be back.
+    AskAgain,
+    /// Another gateway has the session, or nobody has it any more.
+    Gone,
+}
+
+/// What this gateway writes into the log.
+#[derive(Serialize, Deserialize)]
+enum Logged {
+    /// The session begins, for the holder of this key.
+    Begun { key: Option<KeyId> },
+    /// Its client said something.
+    Noted(Noted),
+}
+
+/// A snapshot as the queue keeps it.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    key: Option<KeyId>,
+    session: Snapshot,
+}
+
+/// A session that another gateway left.
+pub(super) struct Adopted {
+    pub(super) session: Session,
+    pub(super) elsewhere: Elsewhere,
+}
+
+impl Elsewhere {
+    pub(super) fn new(queue: Queue, id: SessionId, key: Option<KeyId>, ttl: Duration, is_kept: bool) -> Self {
+        Self {
+            queue,
+            id,
+            key,
+            ttl,
+            is_kept,
+            owner: None,
+            preparing: None,
+            running: None,
+            orphan: None,
+            in_doubt: false,
+            logged: 0,
+            snapshot_size: 0,
+        }
+    }
+
+    /// Whether prompts can be taken right now.
+    pub(super) fn is_available(&self) -> bool {
+        self.queue.is_available() && !self.in_doubt
+    }
+
+    /// Whether another gateway may go on with the session.
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_kept
+    }
+
+    /// What happens next.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is lost.
+    pub(super) async fn next(&mut self) -> FromQueue {
+        loop {
+            tokio::select! {
+                made = made(&mut self.preparing) => {
+                    let (task, work) = made;
+                    self.preparing = None;
+                    return match work {
+                        Ok(work) => FromQueue::Ready(task, Box::new(work)),
+                        Err(end) => FromQueue::Happening(task, Happening::Ended(end)),
+                    };
+                }
+                output = output(&mut self.owner) => match output {
+                    Ok(output) => {
+                        if let Some(told) = self.told(output) {
+                            return told;
+                        }
+                    }
+                    Err(QueueError::Fenced | QueueError::Gone) => return FromQueue::Gone,
+                    Err(error) => {
+                        tracing::warn!(session = %self.id, %error, "a session's queue is gone");
+                        self.in_doubt = true;
+                        if let Some(task) = self.running.take() {
+                            self.orphan = Some(task);
+                            return FromQueue::Lost(task);
+                        }
+                    }
+                },
+                () = tokio::time::sleep(ASK_AGAIN), if self.in_doubt => return FromQueue::AskAgain,
+            }
+        }
+    }
+
+    /// Notes what the client said, before it is told what follows.
+    pub(super) async fn note(&mut self, noted: Noted) {
+        if !self.is_kept || self.in_doubt {
+            return;
+        }
+        let begun = self.owner.is_none().then_some(Logged::Begun { key: self.key });
+        let entries: Vec<Bytes> = begun.iter().chain(&[Logged::Noted(noted)]).map(json).collect();
+        let written = match self.owner().await {
+            Ok(owner) => owner.journal(&entries).await,
+            Err(error) => Err(error),
+        };
+        self.logged += entries.iter().map(Bytes::len).sum::<usize>();
+        self.judge(written);
+    }
+
+    /// Begins to make work of the prompt that the session has just started.
+    pub(super) fn prepare(&mut self, task: TaskId, work: impl Future<Output = Result<Work, TaskEnd>> + Send + 'static) {
+        self.preparing = Some(Preparing { task, work: Box::pin(work) });
+    }
+
+    /// Hands a prompt to the workers.
+    ///
+    /// # Errors
+    ///
+    /// How it ends, where nobody takes it.
+    pub(super) async fn submit(&mut self, work: &Work) -> Result<(), TaskEnd> {
+        let payload = json(work);
+        let task = work.task;
+        let submitted = match self.owner().await {
+            Ok(owner) => owner.submit(task, payload).await,
+            Err(error) => Err(error),
+        };
+        match submitted {
+            Ok(()) => self.running = Some(task),
+            Err(QueueError::Full) => return Err(work::refused(Failure::GatewayOverloaded, None)),
+            Err(error) => {
+                // It may have been taken all the same.
+                self.orphan = Some(task);
+                self.judge(Err(error));
+                return Err(lost(false));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a prompt: at once where no worker has it, otherwise as its worker then says. Tells whether that was at once.
+    pub(super) async fn cancel(&mut self, task: TaskId, why: Failure) -> bool {
+        if self.preparing.take_if(|preparing| preparing.task == task).is_some() {
+            return true;
+        }
+        let cancelled = match &mut self.owner {
+            Some(owner) => owner.cancel(task, json(&why)).await,
+            None => return true,
+        };
+        let is_lost = cancelled.is_err();
+        if is_lost {
+            (self.orphan, self.running) = (Some(task), None);
+        }
+        self.judge(cancelled);
+        is_lost
+    }
+
+    /// A prompt was refused, of which the log knows nothing.
+    pub(super) fn refused(&mut self) {
+        self.in_doubt = true;
+    }
+
+    /// Whether the log has grown so much that a snapshot is worth its size.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_kept && !self.in_doubt && self.logged > LEAST_LOGGED.max(self.snapshot_size)
+    }
+
+    /// Writes down all of the session, in the place of what the log says of it.
+    pub(super) async fn keep(&mut self, session: &Session, now: Moment) {
+        let kept = json(&Kept { key: self.key, session: session.snapshot(now) });
+        let size = kept.len();
+        let written = match self.owner().await {
+            Ok(owner) => owner.snapshot(kept).await,
+            Err(error) => Err(error),
+        };
+        if written.is_ok() {
+            (self.in_doubt, self.logged, self.snapshot_size) = (false, 0, size);
+        }
+        self.judge(written);
+    }
+
+    /// Asks whether the queue is back, and puts in order what happened meanwhile.
+    pub(super) async fn ask_again(&mut self, session: &Session, now: Moment) {
+        if !self.queue.is_available() {
+            return;
+        }
+        if let (Some(task), Some(owner)) = (self.orphan, &mut self.owner) {
+            if owner.cancel(task, json(&Failure::Cancelled)).await.is_err() {
+                return;
+            }
+            self.orphan = None;
+        }
+        if self.is_kept { self.keep(session, now).await } else { self.in_doubt = false }
+    }
+
+    /// The session is over: everything about it is deleted, and its prompt ends.
+    pub(super) async fn end(self: Box<Self>) {
+        if let Some(owner) = self.owner
+            && let Err(error) = owner.end().await
+        {
+            tracing::debug!(session = %self.id, %error, "a session is left to expire");
+        }
+    }
+
+    async fn owner(&mut self) -> Result<&mut Owner, QueueError> {
+        match &mut self.owner {
+            Some(owner) => Ok(owner),
+            none => Ok(none.insert(self.queue.create(self.id, self.ttl).await?)),
+        }
+    }
+
+    fn judge(&mut self, written: Result<(), QueueError>) {
+        if let Err(error) = written {
+            tracing::warn!(session = %self.id, %error, "the queue did not take what a session says");
+            // A session that is another's by now hears so by `next`.
+            self.in_doubt = true;
+        }
+    }
+
+    fn told(&mut self, output: Output) -> Option<FromQueue> {
+        self.logged += match &output {
+            Output::Piece { data, .. } => data.len(),
+            Output::Ended { .. } => 0,
+        };
+        let (task, happening) = read(output)?;
+        if matches!(happening, Happening::Ended(_)) {
+            self.running.take_if(|running| *running == task);
+        }
+        Some(FromQueue::Happening(task, happening))
+    }
+}
+
+/// Takes over a session that another gateway had, for the holder of `key`. `None` where there is none of theirs.
+///
+/// # Cancel safety
+///
+/// Not safe: the old owner may be fenced off and nobody be the new one.
+pub(super) async fn adopt(
+    queue: &Queue,
+    id: SessionId,
+    key: Option<KeyId>,
+    settings: &Arc<Settings>,
+    places: &Places,
+    now: Moment,
+) -> Option<Adopted> {
+    let (owner, past) = queue.adopt(id, settings.resume_ttl).await.ok()??;
+    let session = replay(past, id, key, settings, places, now)?;
+    let elsewhere = Elsewhere { owner: Some(owner), ..Elsewhere::new(queue.clone(), id, key, settings.resume_ttl, true) };
+    Some(Adopted { session, elsewhere })
+}
+
+/// The session as its owner left it.
+fn replay(past: Past, id: SessionId, key: Option<KeyId>, settings: &Arc<Settings>, places: &Places, now: Moment) -> Option<Session> {
+    let (settings, places) = (Arc::clone(settings), places.clone());
+    let mut entries = past.entries.into_iter();
+    let (owner, mut session) = match past.snapshot {
+        Some(kept) => {
+            let Kept { key, session } = serde_json::from_slice(&kept).ok()?;
+            (key, Session::restore(session, settings, places, now))
+        }
+        None => {
+            let Some(Entry::Journal(begun)) = entries.next() else { return None };
+            let Logged::Begun { key } = serde_json::from_slice(&begun).ok()? else { return None };
+            (key, Session::forgotten(id, settings, places, now))
+        }
+    };
+    if owner != key {
+        return None;
+    }
+    // What it says was said, and what it starts or stops is looked up once all is known.
+    let mut said = Vec::new();
+    for entry in entries {
+        match entry {
+            Entry::Journal(logged) => {
+                if let Logged::Noted(noted) = serde_json::from_slice(&logged).ok()? {
+                    session.replay(noted, now, &mut said);
+                }
+            }
+            Entry::Output(output) => {
+                if let Some((task, happening)) = read(output) {
+                    session.handle(happening.into_input(task), now, &mut said);
+                }
+            }
+        }
+        said.clear();
+    }
+    Some(session)
+}
+
+/// What a worker, or the queue, says about a task. What cannot be read was written by another version; it is nobody's.
+fn read(output: Output) -> Option<(TaskId, Happening)> {
+    match output {
+        Output::Piece { task, data } => Some((task, serde_json::from_slice(&data).ok()?)),
+        Output::Ended { task, end } => Some((task, Happening::Ended(end_of(end)))),
+    }
+}
+
+fn end_of(end: End) -> TaskEnd {
+    let failed = |failure, message: Option<&str>, partial| TaskEnd::Failed {
+        failure,
+        message: message.map(Arc::from),
+        partial,
+        retry_after: None,
+        stream: None,
+    };
+    match end {
+        End::Settled(end) => serde_json::from_slice(&end).unwrap_or_else(|_| failed(Failure::Internal, None, false)),
+        End::Lost => failed(Failure::UpstreamCut, Some(WORKER_LOST), true),
+        End::GivenUp => failed(Failure::Internal, Some("worker after worker was lost while it ran this prompt"), false),
+        End::Cancelled => failed(Failure::Cancelled, None, false),
+    }
+}
+
+/// The end of a prompt of which nothing more is heard.
+pub(super) fn lost(partial: bool) -> TaskEnd {
+    TaskEnd::Failed {
+        failure: Failure::GatewayOverloaded,
+        message: Some(Arc::from(UNREACHABLE)),
+        partial,
+        retry_after: Some(ASK_AGAIN),
+        stream: None,
+    }
+}
+
+/// Waits for the work that is being made; for ever, where none is.
+async fn made(preparing: &mut Option<Preparing>) -> (TaskId, Result<Work, TaskEnd>) {
+    match preparing {
+        Some(Preparing { task, work }) => (*task, work.as_mut().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the next word of the log; for ever, before there is one.
+async fn output(owner: &mut Option<Owner>) -> Result<Output, QueueError> {
+    match owner {
+        Some(owner) => owner.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// As the log keeps it: our own types, which are data.
+pub(super) fn json(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value).unwrap_or_default().into()
+}

@@ -1,0 +1,403 @@
+//! The task of one session: it owns the decisions, the socket while there is one, and the prompt that runs.
+//!
+//! Nothing of one session waits for another: each has its own task, and whatever its client does or leaves undone is felt there alone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_core::failure::Failure;
+use tidegate_core::id::{SessionId, TaskId};
+use tidegate_core::session::{Action, Client, ClientMessage, EndReason, Input, Session, Settings, Task, TaskEnd};
+use tidegate_wire::session::{self as wire, Close};
+use tokio::sync::watch;
+
+use super::elsewhere::{self, Adopted, Elsewhere, FromQueue};
+use super::link::{Event, Link, Runner};
+use super::registry::{Seat, Transfer};
+use super::run::{Farewell, Happening, Run};
+use super::socket::{Incoming, Socket};
+use super::work;
+use crate::admit::Caller;
+use crate::admit::permit::Permit;
+use crate::clock::Alarm;
+use crate::drain::Stage;
+use crate::gateway::Gateway;
+
+/// How long a client may take to answer the gateway's goodbye.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Who came, and as what.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(super) seat: Seat,
+    pub(super) permit: Permit,
+    pub(super) caller: Caller,
+    pub(super) client: Client,
+    pub(super) settings: Arc<Settings>,
+}
+
+/// Lives one session, from its first connection to its end.
+///
+/// # Cancel safety
+///
+/// Dropping it ends the session: its waiting prompts are forgotten and the running one is recorded as left.
+pub(super) async fn live(gateway: Arc<Gateway>, arrival: Arrival, socket: Socket) {
+    let stage = gateway.drain.watch();
+    let mut next = Some(Host::new(gateway, arrival, socket));
+    while let Some(mut host) = next {
+        host.serve(stage.clone()).await;
+        next = host.leave().await;
+    }
+}
+
+struct Host {
+    gateway: Arc<Gateway>,
+    caller: Caller,
+    settings: Arc<Settings>,
+    session: Session,
+    seat: Seat,
+    permit: Permit,
+    link: Link,
+    farewells: Vec<Farewell>,
+    /// How it ended.
+    end: Option<End>,
+    inputs: VecDeque<Input>,
+    actions: Vec<Action>,
+}
+
+/// How a session ends for its connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// As the decisions say.
+    Session(EndReason),
+    /// The client broke the protocol, and is told how.
+    Broken(u16),
+    /// The connection went over to another session.
+    HandedOver,
+    /// Another gateway has the session, or is going to.
+    Moves(Close),
+}
+
+impl Host {
+    fn new(gateway: Arc<Gateway>, arrival: Arrival, socket: Socket) -> Self {
+        let Arrival { seat, permit, caller, client, settings } = arrival;
+        let (places, now) = (gateway.sessions.places.clone(), gateway.clock.now());
+        let session = Session::new(seat.id, client, Arc::clone(&settings), places, now);
+        let runner = runner(&gateway, &caller, &session, client, &settings);
+        let link = Link { socket: Some(socket), client, runner, alarm: Alarm::default() };
+        let (farewells, inputs, actions) = (Vec::new(), VecDeque::new(), Vec::new());
+        Self { gateway, caller, settings, session, seat, permit, link, farewells, end: None, inputs, actions }
+    }
+
+    async fn serve(&mut self, mut stage: watch::Receiver<Stage>) {
+        let first = *stage.borrow_and_update();
+        self.stage(first).await;
+        while self.end.is_none() {
+            let (wake, takes) = (self.session.wake_at(), self.session.takes_output());
+            tokio::select! {
+                Some(transfer) = self.seat.transfers.recv() => self.transferred(*transfer).await,
+                Ok(()) = stage.changed() => {
+                    let stage = *stage.borrow_and_update();
+                    self.stage(stage).await;
+                }
+                event = self.link.next(self.gateway.clock, wake, takes) => self.take(event).await,
+            }
+        }
+    }
+
+    /// What happened becomes what is decided on.
+    async fn take(&mut self, event: Event) {
+        match event {
+            Event::Incoming(incoming) => self.incoming(incoming).await,
+            Event::Happening(happening) => self.happened(happening).await,
+            Event::Queue(told) => self.told(told).await,
+            Event::Due => self.decide(Input::Tick).await,
+        }
+    }
+
+    async fn incoming(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Message(payload) => {
+                let input = self.message(&payload);
+                self.decide(input).await;
+            }
+            Incoming::Alive => self.decide(Input::Heard).await,
+            Incoming::Flushed { waited } => {
+                self.flushed();
+                if waited {
+                    self.decide(Input::Heard).await;
+                }
+            }
+            Incoming::Closed => self.decide(Input::Closed).await,
+            Incoming::Broken(code) => {
+                self.decide(Input::Closed).await;
+                self.end = Some(End::Broken(code));
+            }
+            Incoming::Lost => {
+                self.link.socket = None;
+                self.decide(Input::SocketLost).await;
+            }
+        }
+    }
+
+    fn message(&mut self, payload: &Bytes) -> Input {
+        let message = match wire::read(payload) {
+            Ok(message) => message,
+            Err(fault) => return Input::Invalid(fault.message),
+        };
+        match (message, self.link.elsewhere()) {
+            (ClientMessage::Prompt(prompt), Some(elsewhere)) if !elsewhere.is_available() => {
+                elsewhere.refused();
+                Input::Refuse { prompt, why: Failure::GatewayOverloaded }
+            }
+            (message, _) => Input::Message { message, fresh: self.gateway.new_task_id() },
+        }
+    }
+
+    async fn happened(&mut self, happening: Happening) {
+        let Some(run) = self.link.run() else { return };
+        let task = run.task;
+        match &happening {
+            Happening::Token(data) => run.account.say(data),
+            Happening::Ended(_) => self.farewells.extend(self.link.take_run().and_then(Run::into_farewell)),
+            Happening::Notice(_) | Happening::ToolCalls(_) => {}
+        }
+        self.decide(happening.into_input(task)).await;
+    }
+
+    /// A word from the queue.
+    async fn told(&mut self, told: FromQueue) {
+        let now = self.gateway.clock.now();
+        match told {
+            FromQueue::Happening(task, happening) => self.decide(happening.into_input(task)).await,
+            FromQueue::Ready(task, work) => {
+                let Some(elsewhere) = self.link.elsewhere() else { return };
+                if let Err(end) = Box::pin(elsewhere.submit(&work)).await {
+                    self.decide(Input::Ended { task, end }).await;
+                }
+            }
+            FromQueue::Lost(task) => {
+                let shown = self.session.running().is_some_and(|running| running.shown);
+                self.decide(Input::Ended { task, end: elsewhere::lost(shown) }).await;
+            }
+            FromQueue::AskAgain => {
+                if let Some(elsewhere) = self.link.elsewhere() {
+                    Box::pin(elsewhere.ask_again(&self.session, now)).await;
+                }
+            }
+            FromQueue::Gone => self.end = Some(End::Moves(wire::TAKEN_OVER)),
+        }
+    }
+
+    async fn stage(&mut self, stage: Stage) {
+        match stage {
+            Stage::Serving => {}
+            // Its client goes on at another gateway, where nothing of it is lost.
+            _ if self.link.elsewhere().is_some_and(|elsewhere| elsewhere.is_kept()) => self.end = Some(End::Moves(wire::DRAINING)),
+            Stage::Draining => self.decide(Input::Drain).await,
+            Stage::Ending => self.decide(Input::DrainOver).await,
+        }
+    }
+
+    /// A connection of the same client goes on with the session, in the place of the one that it had.
+    async fn transferred(&mut self, Transfer { socket, client, last_seq }: Transfer) {
+        self.link.client = client;
+        if let Some(old) = self.link.socket.replace(socket) {
+            self.gateway.tasks.spawn(goodbye_alone(old, wire::TAKEN_OVER));
+        }
+        self.decide(Input::Resumed { last_seq, client }).await;
+    }
+
+    /// The client took everything that was said.
+    fn flushed(&mut self) {
+        for farewell in self.farewells.drain(..) {
+            farewell.taken();
+        }
+        if let Some(run) = self.link.run() {
+            run.account.taken = run.account.said;
+        }
+    }
+
+    /// Lets the session decide, and does what it says.
+    async fn decide(&mut self, input: Input) {
+        self.inputs.push_back(input);
+        while let Some(input) = self.inputs.pop_front() {
+            let noted = self.link.elsewhere().is_some_and(|elsewhere| elsewhere.is_kept()).then(|| self.session.note(&input)).flatten();
+            let mut actions = std::mem::take(&mut self.actions);
+            self.session.handle(input, self.gateway.clock.now(), &mut actions);
+            if let (Some(noted), Some(elsewhere)) = (noted, self.link.elsewhere()) {
+                Box::pin(elsewhere.note(noted)).await;
+            }
+            for action in actions.drain(..) {
+                self.act(action).await;
+            }
+            self.actions = actions;
+        }
+        let now = self.gateway.clock.now();
+        if let Some(elsewhere) = self.link.elsewhere().filter(|elsewhere| elsewhere.is_full()) {
+            Box::pin(elsewhere.keep(&self.session, now)).await;
+        }
+    }
+
+    async fn act(&mut self, action: Action) {
+        match action {
+            Action::Send(message) => self.link.send(&message),
+            Action::Start(task) => self.start(task),
+            Action::Cancel { task, why } => self.cancel(task, why).await,
+            Action::Resume { session, last_seq } => Box::pin(self.resume(session, last_seq)).await,
+            Action::Ping => {
+                if let Some(socket) = &mut self.link.socket {
+                    socket.ping();
+                }
+            }
+            Action::Disconnect => self.link.socket = None,
+            Action::End(EndReason::Gap) => self.begin_anew(),
+            Action::End(reason) => self.end = Some(End::Session(reason)),
+        }
+    }
+
+    fn start(&mut self, task: Task) {
+        match &mut self.link.runner {
+            Runner::Here(run) => *run = Some(Run::here(&self.gateway, &self.caller, &self.session, task)),
+            Runner::Elsewhere(elsewhere) => {
+                let work = work::of(Arc::clone(&self.gateway), self.caller.clone(), &self.session, task.id, &task.prompt);
+                elsewhere.prepare(task.id, work);
+            }
+        }
+    }
+
+    async fn cancel(&mut self, task: TaskId, why: Failure) {
+        match &mut self.link.runner {
+            // The session itself is over: nobody is told, and the provider may be read on.
+            Runner::Here(run) if why == Failure::ClientGone => {
+                if let Some(run) = run.take_if(|run| run.task == task) {
+                    run.abandon();
+                }
+            }
+            Runner::Here(Some(run)) if run.task == task => run.cancel(why),
+            // It is deleted with all that it has.
+            Runner::Elsewhere(_) if self.session.is_over() => {}
+            Runner::Elsewhere(elsewhere) => {
+                let partial = self.session.running().is_some_and(|running| running.shown);
+                if Box::pin(elsewhere.cancel(task, why)).await {
+                    let end = TaskEnd::Failed { failure: why, message: None, partial, retry_after: None, stream: None };
+                    self.inputs.push_back(Input::Ended { task, end });
+                }
+            }
+            Runner::Here(_) => {}
+        }
+    }
+
+    /// The client asks for another session. One of this process goes on with the connection, and this one, of which nobody was told, ends; one
+    /// that another gateway left goes on here.
+    async fn resume(&mut self, session: Option<SessionId>, last_seq: u64) {
+        let Some(socket) = self.link.socket.take() else { return };
+        let transfer = Box::new(Transfer { socket, client: self.link.client, last_seq });
+        let handed = match session {
+            Some(session) => self.gateway.sessions.hand_over(session, &self.caller, transfer),
+            None => Err(transfer),
+        };
+        let Err(transfer) = handed else { return self.end = Some(End::HandedOver) };
+        self.link.socket = Some(transfer.socket);
+        let resumed = match session {
+            Some(session) if self.adopt(session).await => Input::Resumed { last_seq, client: self.link.client },
+            _ => Input::NotResumed,
+        };
+        self.inputs.push_back(resumed);
+    }
+
+    /// Becomes the session that another gateway had, if there is one of this client's.
+    async fn adopt(&mut self, id: SessionId) -> bool {
+        let (sessions, now) = (&self.gateway.sessions, self.gateway.clock.now());
+        let Some(queue) = self.gateway.queue.as_ref().filter(|_| !sessions.knows(id)) else { return false };
+        let key = self.caller.key().copied();
+        let Some(Adopted { session, elsewhere }) = elsewhere::adopt(queue, id, key, &self.settings, &sessions.places, now).await else {
+            return false;
+        };
+        self.seat = sessions.enter(id, &self.caller);
+        self.session = session;
+        self.link.runner = Runner::Elsewhere(Box::new(elsewhere));
+        let Some(running) = self.session.running() else { return true };
+        // Its worker may have it already, and then hears nothing of this.
+        let (task, cancelled) = (running.task, running.cancelled);
+        let work = work::of(Arc::clone(&self.gateway), self.caller.clone(), &self.session, task, running.prompt);
+        if let Some(elsewhere) = self.link.elsewhere() {
+            elsewhere.prepare(task, work);
+        }
+        if cancelled {
+            self.cancel(task, Failure::Cancelled).await;
+        }
+        true
+    }
+
+    /// The connection goes on with a new session, because the old one cannot tell its client all that it missed.
+    fn begin_anew(&mut self) {
+        for farewell in self.farewells.drain(..) {
+            farewell.lost();
+        }
+        self.seat = self.gateway.sessions.enter(self.gateway.new_session_id(), &self.caller);
+        let (places, now) = (self.gateway.sessions.places.clone(), self.gateway.clock.now());
+        self.session = Session::new(self.seat.id, self.link.client, Arc::clone(&self.settings), places, now);
+        let next = runner(&self.gateway, &self.caller, &self.session, self.link.client, &self.settings);
+        if let Runner::Elsewhere(old) = std::mem::replace(&mut self.link.runner, next) {
+            self.gateway.tasks.spawn(old.end());
+        }
+        self.inputs.push_back(Input::NotResumed);
+    }
+
+    /// Frees everything at once; then the client is told, if it is still there. Who came for the session in its last moment gets a new one.
+    async fn leave(self) -> Option<Self> {
+        let Self { link, farewells, end, session, mut seat, permit, gateway, caller, settings, .. } = self;
+        let Link { mut socket, runner, .. } = link;
+        match runner {
+            Runner::Here(Some(run)) => run.abandon(),
+            Runner::Elsewhere(elsewhere) if !matches!(end, Some(End::Moves(_))) => gateway.tasks.spawn(elsewhere.end()),
+            Runner::Here(None) | Runner::Elsewhere(_) => {}
+        }
+        drop(session);
+        seat.transfers.close();
+        let late = seat.transfers.try_recv().ok();
+        drop(seat);
+        let close = match end {
+            Some(End::Session(reason)) => wire::close(reason),
+            Some(End::Broken(code)) => Some(Close { code, reason: "" }),
+            Some(End::Moves(close)) => Some(close),
+            Some(End::HandedOver) | None => None,
+        };
+        let is_taken = match &mut socket {
+            Some(socket) => goodbye(socket, close).await,
+            None => false,
+        };
+        for farewell in farewells {
+            if is_taken { farewell.taken() } else { farewell.lost() }
+        }
+        let Transfer { socket, client, last_seq: _ } = *late?;
+        let seat = gateway.sessions.enter(gateway.new_session_id(), &caller);
+        let mut next = Self::new(gateway, Arrival { seat, permit, caller, client, settings }, socket);
+        next.decide(Input::NotResumed).await;
+        Some(next)
+    }
+}
+
+/// Where the prompts of a session run.
+fn runner(gateway: &Gateway, caller: &Caller, session: &Session, client: Client, settings: &Settings) -> Runner {
+    match &gateway.queue {
+        None => Runner::Here(None),
+        Some(queue) => {
+            let (key, is_kept) = (caller.key().copied(), client == Client::Resumable);
+            Runner::Elsewhere(Box::new(Elsewhere::new(queue.clone(), session.id(), key, settings.resume_ttl, is_kept)))
+        }
+    }
+}
+
+/// Says goodbye, and waits for the client's. Tells whether the client took all that was said before.
+async fn goodbye(socket: &mut Socket, close: Option<Close>) -> bool {
+    tokio::time::timeout(GOODBYE, socket.close(close)).await.unwrap_or(false)
+}
+
+/// The same, of a connection that has no session any more.
+async fn goodbye_alone(mut socket: Socket, close: Close) {
+    goodbye(&mut socket, Some(close)).await;
+}

@@ -1,0 +1,158 @@
+//! A worker: it leases prompts from the queue and runs them, and knows nothing of their sessions but what it is handed.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_core::failure::Failure;
+use tidegate_queue::{Lease, Piece, Queue, QueueError, Stop};
+
+use super::elsewhere::json;
+use super::pool::Slot;
+use super::run::{Happening, Run};
+use super::work::{self, Work};
+use crate::drain::Stage;
+use crate::gateway::Gateway;
+
+/// How long a worker waits before it asks a queue again that could not be reached.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// Most of an answer that is told at once: what came in one read, and no more than the other sessions' readers can wait for.
+const MOST_AT_ONCE: usize = 64;
+
+/// Leases and runs prompts until the process drains: then it takes no more, and the running ones go on.
+///
+/// # Cancel safety
+///
+/// Safe: a lease that was not begun goes to another worker.
+pub async fn work(gateway: Arc<Gateway>, queue: Queue) {
+    let mut stage = gateway.drain.watch();
+    loop {
+        let leased = async {
+            let slot = gateway.sessions.pool.slot().await;
+            queue.lease().await.map(|lease| (lease, slot))
+        };
+        let leased = tokio::select! {
+            biased;
+            _ = stage.wait_for(|stage| *stage != Stage::Serving) => return,
+            leased = leased => leased,
+        };
+        match leased {
+            Ok((lease, slot)) => gateway.tasks.spawn(run(Arc::clone(&gateway), lease, slot)),
+            Err(error) => {
+                tracing::warn!(%error, "no prompts can be leased");
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        }
+    }
+}
+
+/// What a worker turns to next.
+enum Next {
+    Told(Vec<Happening>),
+    Stop(Stop),
+    /// The process ends.
+    Ending,
+}
+
+/// Runs one prompt to its end, or to that of its lease.
+async fn run(gateway: Arc<Gateway>, mut lease: Lease, slot: Slot) {
+    let Ok(work) = serde_json::from_slice::<Work>(lease.payload()) else {
+        // Another version wrote it; nobody else of this version can read it either.
+        tracing::error!(task = %lease.task(), "a prompt in the queue cannot be read");
+        let _settled = settle(&mut lease, json(&work::refused(Failure::Internal, None))).await;
+        return;
+    };
+    let mut run = Run::leased(&gateway, work, slot);
+    let (mut stop, mut stage) = (Box::pin(lease.stopped()), gateway.drain.watch());
+    // What was asked for once is not asked for again.
+    let (mut is_stopped, mut is_ending) = (false, false);
+    loop {
+        let next = tokio::select! {
+            told = poll_fn(|cx| poll_batch(&mut run, cx)) => Next::Told(told),
+            stop = &mut stop, if !is_stopped => Next::Stop(stop),
+            _ = stage.wait_for(|stage| *stage == Stage::Ending), if !is_ending => Next::Ending,
+        };
+        match next {
+            Next::Told(told) => {
+                let (pieces, end) = parted(told, &mut run);
+                if emit(&mut lease, pieces).await.is_err() {
+                    return run.abandon();
+                }
+                run.account.taken = run.account.said;
+                if let Some(end) = end {
+                    let settled = settle(&mut lease, end).await;
+                    return run.into_farewell().map_or((), |farewell| if settled.is_ok() { farewell.taken() } else { farewell.lost() });
+                }
+            }
+            Next::Stop(Stop::Cancelled(why)) => {
+                is_stopped = true;
+                run.cancel(serde_json::from_slice(&why).unwrap_or(Failure::Cancelled));
+            }
+            Next::Stop(Stop::Lost) => return run.abandon(),
+            // Another worker can run it as if nothing had been: its client saw nothing yet.
+            Next::Ending if run.account.said.output_events == 0 => return run.abandon(),
+            Next::Ending => {
+                is_ending = true;
+                run.cancel(Failure::GatewayDraining);
+            }
+        }
+    }
+}
+
+/// Everything that is told right now, one at least.
+fn poll_batch(run: &mut Run, cx: &mut Context<'_>) -> Poll<Vec<Happening>> {
+    let mut told = Vec::new();
+    while told.len() < MOST_AT_ONCE {
+        let Poll::Ready(happening) = run.poll(cx, true) else { break };
+        let is_last = matches!(happening, Happening::Ended(_));
+        told.push(happening);
+        if is_last {
+            break;
+        }
+    }
+    if told.is_empty() { Poll::Pending } else { Poll::Ready(told) }
+}
+
+/// The pieces of an answer as the log takes them, and its end.
+fn parted(told: Vec<Happening>, run: &mut Run) -> (Vec<Piece>, Option<Bytes>) {
+    let (mut pieces, mut end) = (Vec::with_capacity(told.len()), None);
+    for happening in told {
+        let visible = match &happening {
+            Happening::Token(text) => {
+                run.account.say(text);
+                true
+            }
+            Happening::Ended(how) => {
+                end = Some(json(how));
+                continue;
+            }
+            Happening::Notice(_) | Happening::ToolCalls(_) => false,
+        };
+        pieces.push(Piece { data: json(&happening), visible });
+    }
+    (pieces, end)
+}
+
+/// Writes pieces, however long the queue cannot be reached: the lease runs out meanwhile, and that is the end of it.
+async fn emit(lease: &mut Lease, pieces: Vec<Piece>) -> Result<(), QueueError> {
+    let mut new = pieces;
+    loop {
+        match lease.emit(std::mem::take(&mut new)).await {
+            // The lease has kept them.
+            Err(QueueError::Unavailable(_)) => tokio::time::sleep(ASK_AGAIN).await,
+            written => return written,
+        }
+    }
+}
+
+/// Writes the end, in the same way.
+async fn settle(lease: &mut Lease, end: Bytes) -> Result<(), QueueError> {
+    loop {
+        match lease.settle(end.clone()).await {
+            Err(QueueError::Unavailable(_)) => tokio::time::sleep(ASK_AGAIN).await,
+            settled => return settled,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! How many prompts run at once in this process.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tidegate_core::pool::{LOOK, PoolBounds, PoolLoad, PoolSize};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+
+/// Places for running prompts. Who asks first gets one first, whichever session it is.
+#[derive(Debug)]
+pub struct Pool {
+    places: Arc<Semaphore>,
+    size: Mutex<PoolSize>,
+    waiting: AtomicUsize,
+    /// Somebody waits: the size is to be looked at.
+    wanted: Notify,
+}
+
+/// One place. Dropping it lets another prompt run.
+#[derive(Debug)]
+pub struct Slot {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Pool {
+    /// A pool of its least size.
+    #[must_use]
+    pub fn new(bounds: PoolBounds) -> Self {
+        let size = PoolSize::new(bounds);
+        Self { places: Arc::new(Semaphore::new(size.size())), size: Mutex::new(size), waiting: AtomicUsize::new(0), wanted: Notify::new() }
+    }
+
+    /// Waits for a place.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it gives up the place in the line, and nothing else.
+    pub async fn slot(&self) -> Slot {
+        if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
+            return Slot { _permit: Some(permit) };
+        }
+        let _waiting = Waiting::in_line(self);
+        // Nobody closes the semaphore.
+        Slot { _permit: Arc::clone(&self.places).acquire_owned().await.ok() }
+    }
+
+    /// Prompts that run.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.size().saturating_sub(self.places.available_permits())
+    }
+
+    /// Prompts that could run and wait for a place.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How many may run at once.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.state().size()
+    }
+
+    /// Sets other bounds, at once.
+    pub fn set_bounds(&self, bounds: PoolBounds) {
+        self.change(|size| size.set_bounds(bounds));
+    }
+
+    /// Keeps the size fitting to what is asked for. It rests while nobody waits and the pool is at its least.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: the size stays as it is.
+    pub async fn keep_fitting(&self, clock: Clock) {
+        let mut processors = Processors::default();
+        loop {
+            self.wanted.notified().await;
+            processors.look();
+            while self.waiting() > 0 || self.state().may_shrink() {
+                tokio::time::sleep(LOOK).await;
+                let load = PoolLoad { running: self.running(), waiting: self.waiting(), busy: processors.look() };
+                self.change(|size| {
+                    size.look(load, clock.now());
+                });
+            }
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut PoolSize)) {
+        let mut size = self.state();
+        let before = size.size();
+        change(&mut size);
+        let after = size.size();
+        if after > before {
+            self.places.add_permits(after - before);
+        } else if after < before {
+            // Places that are taken right now go when bounds are set again; `look` takes only free ones.
+            self.places.forget_permits(before - after);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, PoolSize> {
+        // Nothing can panic while it is held, so a poisoned lock is as good as any.
+        self.size.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts one who waits for as long as it lives.
+struct Waiting<'a>(&'a Pool);
+
+impl<'a> Waiting<'a> {
+    fn in_line(pool: &'a Pool) -> Self {
+        pool.waiting.fetch_add(1, Ordering::Relaxed);
+        pool.wanted.notify_one();
+        Self(pool)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What this process takes of the processors' time.
+#[derive(Debug, Default)]
+struct Processors {
+    last: Option<(Instant, Duration)>,
+}
+
+impl Processors {
+    /// The share since the last look, from 0 to 1; 0 where it cannot be known.
+    fn look(&mut self) -> f64 {
+        let Some(used) = time_used() else { return 0.0 };
+        let now = Instant::now();
+        let (before, used_before) = self.last.replace((now, used)).unwrap_or((now, used));
+        let cores = std::thread::available_parallelism().map_or(1.0, |cores| f64::from(u32::try_from(cores.get()).unwrap_or(u32::MAX)));
+        let passed = now.duration_since(before).as_secs_f64() * cores;
+        if passed > 0.0 { (used.saturating_sub(used_before).as_secs_f64() / passed).min(1.0) } else { 0.0 }
+    }
+}
+
+/// Processor time of this process, from the kernel's own account of it.
+#[cfg(target_os = "linux")]
+fn time_used() -> Option<Duration> {
+    // The times of all its threads, in nanoseconds: `/proc/self/stat` has them in ticks of 10 ms, too coarse for a look each tenth of a second.
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
+    let nanos =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?.split(' ').next()?.parse::<u64>().ok());
+    Some(Duration::from_nanos(nanos.sum()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn time_used() -> Option<Duration> {
+    None
+}
+
+#[cfg(test)]
+mod tests;

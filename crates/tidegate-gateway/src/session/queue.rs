@@ -1,0 +1,34 @@
+//! The queue between gateways and workers, as the settings say.
+
+use thiserror::Error;
+use tidegate_config::QueueBackend;
+use tidegate_queue::{Queue, Settings};
+
+/// How many workers may begin one prompt: one that took so many with it is more likely the cause than the victim.
+const ATTEMPTS: u32 = 5;
+
+/// A queue that cannot be used as configured.
+#[derive(Debug, Error)]
+pub enum BadQueue {
+    /// Its address.
+    #[error("queue.redis: {0}")]
+    Address(String),
+    /// This program has no part for it.
+    #[error("queue.backend: this program was built without {0}; build it with `--features {0}`")]
+    NotBuilt(&'static str),
+}
+
+/// Opens the queue. `None`: prompts wait and run in this process. To be called on a runtime that lasts as long as the process.
+///
+/// # Errors
+///
+/// [`BadQueue`]. A server that cannot be reached is none: it is tried for as long as the process lives.
+pub fn queue(settings: &tidegate_config::Queue) -> Result<Option<Queue>, BadQueue> {
+    let global_max_size = u64::try_from(settings.global_max_size).unwrap_or(u64::MAX);
+    let shared = Settings { lease: settings.lease, attempts: ATTEMPTS, global_max_size };
+    match &settings.backend {
+        QueueBackend::Memory => Ok(None),
+        QueueBackend::Redis(url) => Queue::redis(url.as_str(), shared).map(Some).map_err(BadQueue::Address),
+        QueueBackend::Kafka(_) => Err(BadQueue::NotBuilt("kafka")),
+    }
+}

@@ -1,0 +1,117 @@
+//! The sessions of this process, so that a client finds its own again.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tidegate_core::id::{KeyId, SessionId};
+use tidegate_core::pool::PoolBounds;
+use tidegate_core::session::{Client, Places};
+use tidegate_ledger::spend::Estimator;
+use tokio::sync::mpsc;
+
+use super::pool::Pool;
+use super::socket::Socket;
+use super::tickets::Tickets;
+use crate::admit::Caller;
+use crate::admit::permit::Permits;
+
+/// Texts that may wait to be counted. Beyond it, their length is taken for the count.
+const MAX_COUNTS: usize = 10_000;
+
+/// What all sessions share.
+#[derive(Debug)]
+pub struct Sessions {
+    /// How many prompts run at once.
+    pub pool: Pool,
+    /// How many wait, over all sessions.
+    pub places: Places,
+    /// The right to be one of them.
+    pub permits: Permits,
+    /// One-time tickets for pages.
+    pub tickets: Tickets,
+    /// Counts the tokens of conversations. Not the gateway's estimator, where a thousand clients that left may stand in line.
+    pub tokens: Estimator,
+    live: Mutex<HashMap<SessionId, Entry>>,
+}
+
+/// Where a session can be reached.
+#[derive(Debug)]
+struct Entry {
+    owner: Option<KeyId>,
+    transfers: mpsc::Sender<Box<Transfer>>,
+}
+
+/// A connection that goes on with a session.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    pub(super) socket: Socket,
+    pub(super) client: Client,
+    pub(super) last_seq: u64,
+}
+
+/// A session's entry, for as long as it lives.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) id: SessionId,
+    pub(super) transfers: mpsc::Receiver<Box<Transfer>>,
+    sessions: Arc<Sessions>,
+}
+
+impl Sessions {
+    /// Room for so many waiting prompts, and a pool between these bounds.
+    #[must_use]
+    pub fn new(most_waiting: usize, bounds: PoolBounds) -> Self {
+        Self {
+            pool: Pool::new(bounds),
+            places: Places::new(most_waiting),
+            permits: Permits::default(),
+            tickets: Tickets::default(),
+            tokens: Estimator::new(MAX_COUNTS),
+            live: Mutex::default(),
+        }
+    }
+
+    /// Enters a new session.
+    pub(super) fn enter(self: &Arc<Self>, id: SessionId, caller: &Caller) -> Seat {
+        // One connection takes over at a time; who comes meanwhile is told that the session is gone.
+        let (transfers, receiver) = mpsc::channel(1);
+        self.live().insert(id, Entry { owner: caller.key().copied(), transfers });
+        Seat { id, transfers: receiver, sessions: Arc::clone(self) }
+    }
+
+    /// Whether it is one of this process.
+    pub(super) fn knows(&self, id: SessionId) -> bool {
+        self.live().contains_key(&id)
+    }
+
+    /// Hands a connection over to its session.
+    ///
+    /// # Errors
+    ///
+    /// The transfer itself, where there is no such session of this caller's.
+    pub(super) fn hand_over(&self, id: SessionId, caller: &Caller, transfer: Box<Transfer>) -> Result<(), Box<Transfer>> {
+        let transfers = {
+            let live = self.live();
+            let Some(entry) = live.get(&id).filter(|entry| entry.owner.as_ref() == caller.key()) else { return Err(transfer) };
+            entry.transfers.clone()
+        };
+        transfers.try_send(transfer).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(transfer) | mpsc::error::TrySendError::Closed(transfer) => transfer,
+        })
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<SessionId, Entry>> {
+        // Nothing can panic while it is held, so a poisoned lock is as good as any.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut live = self.sessions.live();
+        live.remove(&self.id);
+        if live.capacity() > 4 * (live.len() + 64) {
+            live.shrink_to_fit();
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! One prompt on the path that every stream takes, told as a session tells it.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use serde::{Deserialize, Serialize};
+use tidegate_config::OnDisconnect;
+use tidegate_core::failure::Failure;
+use tidegate_core::id::TaskId;
+use tidegate_core::record::Delivered;
+use tidegate_core::session::{Ask, Counted, Input, Session, Task, TaskEnd, ToolCalls};
+use tidegate_wire::openai_chat::{self, Assembler, ChatRequest};
+use tidegate_wire::sse::Scanner;
+
+use super::pool::Slot;
+use super::work::{self, Work};
+use crate::admit::Caller;
+use crate::arrive::headers::Wishes;
+use crate::arrive::meter::Meter;
+use crate::deliver::leave::{Leaving, leave};
+use crate::deliver::refuse;
+use crate::drain::Stage;
+use crate::gateway::Gateway;
+use crate::record::later;
+use crate::record::live::{Live, Receipt};
+use crate::relay::prospects::{Order, TaskOf};
+use crate::relay::pump::{Pump, Step};
+use crate::route;
+use crate::serve::{self, Terms};
+
+/// An event of the gateway's own stream is never longer than those of providers.
+const MAX_EVENT: usize = usize::MAX;
+
+/// What a running prompt comes to, in order.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Happening {
+    /// A piece of its answer.
+    Token(Arc<str>),
+    /// Something that the user may be told.
+    Notice(Arc<str>),
+    /// The tools that the model calls.
+    ToolCalls(Arc<str>),
+    /// It is over. Nothing follows.
+    Ended(TaskEnd),
+}
+
+impl Happening {
+    /// What it means for the session of `task`.
+    pub(super) fn into_input(self, task: TaskId) -> Input {
+        match self {
+            Self::Token(data) => Input::Token { task, data },
+            Self::Notice(message) => Input::Notice { task, message, tool_calls: None },
+            Self::ToolCalls(calls) => {
+                let message = Arc::from("the model calls tools: the next prompt is their result");
+                Input::Notice { task, message, tool_calls: Some(calls) }
+            }
+            Self::Ended(end) => Input::Ended { task, end },
+        }
+    }
+}
+
+/// What the client was given of an answer: what was said to it, and how much of that its socket took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Account {
+    pub(super) said: Delivered,
+    pub(super) taken: Delivered,
+}
+
+impl Account {
+    /// A piece of the answer was said.
+    pub(super) fn say(&mut self, text: &str) {
+        self.said.output_events += 1;
+        self.said.bytes += text.len() as u64;
+    }
+}
+
+/// A prompt that runs. Dropped, the provider's request is cancelled and the record settled.
+pub(super) struct Run {
+    pub(super) task: TaskId,
+    gateway: Arc<Gateway>,
+    meter: Arc<Meter>,
+    stage: RunStage,
+    happenings: VecDeque<Happening>,
+    pub(super) account: Account,
+}
+
+enum RunStage {
+    /// On its way to a place in the pool, a request and a place in the ledger.
+    Preparing(Pin<Box<dyn Future<Output = Result<Ready, TaskEnd>> + Send>>),
+    Answering(Box<Answering>),
+    /// The answer is there, its tokens are being counted.
+    Counting {
+        live: Box<Live>,
+        end: Pin<Box<dyn Future<Output = TaskEnd> + Send>>,
+    },
+    /// Nothing follows but what waits to be told.
+    Over(Option<Box<Live>>),
+}
+
+struct Ready {
+    prepared: Prepared,
+    /// Messages of the conversation for which the model's context had no room.
+    left_out: usize,
+    slot: Slot,
+}
+
+struct Prepared {
+    pump: Box<Pump>,
+    /// What becomes a turn of the conversation once it is answered.
+    ask: Ask,
+    counts_matter: bool,
+    on_disconnect: OnDisconnect,
+}
+
+struct Answering {
+    prepared: Prepared,
+    scanner: Scanner,
+    answer: Assembler,
+    _slot: Slot,
+}
+
+/// A prompt whose answer has ended and whose client has not taken all of it yet.
+pub(super) struct Farewell {
+    live: Box<Live>,
+    account: Account,
+}
+
+impl Run {
+    /// Begins to run `task` for `caller` as soon as there is a place in the pool, with the conversation that it goes on with.
+    pub(super) fn here(gateway: &Arc<Gateway>, caller: &Caller, session: &Session, task: Task) -> Self {
+        let id = task.id;
+        let work = work::of(Arc::clone(gateway), caller.clone(), session, id, &task.prompt);
+        let (pooled, place) = (Arc::clone(gateway), task.place);
+        let slot = async move {
+            let slot = pooled.sessions.pool.slot().await;
+            drop(place);
+            slot
+        };
+        Self::new(gateway, id, async move { Ok((slot.await, work.await?)) })
+    }
+
+    /// Runs work that somebody else has submitted.
+    pub(super) fn leased(gateway: &Arc<Gateway>, work: Work, slot: Slot) -> Self {
+        Self::new(gateway, work.task, async move { Ok((slot, work)) })
+    }
+
+    fn new(gateway: &Arc<Gateway>, task: TaskId, work: impl Future<Output = Result<(Slot, Work), TaskEnd>> + Send + 'static) -> Self {
+        let meter = Arc::new(Meter::default());
+        let begins = (Arc::clone(gateway), Arc::clone(&meter));
+        let preparing = async move {
+            let (slot, work) = work.await?;
+            let left_out = work.left_out;
+            Ok(Ready { prepared: begin(begins.0, begins.1, work).await?, left_out, slot })
+        };
+        Self {
+            task,
+            gateway: Arc::clone(gateway),
+            meter,
+            stage: RunStage::Preparing(Box::pin(preparing)),
+            happenings: VecDeque::new(),
+            account: Account::default(),
+        }
+    }
+
+    /// What happens next. While `client_takes` is false, the provider is not read.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, client_takes: bool) -> Poll<Happening> {
+        loop {
+            if let Some(happening) = self.happenings.pop_front() {
+                return Poll::Ready(happening);
+            }
+            match &mut self.stage {
+                RunStage::Preparing(preparing) => match ready!(preparing.as_mut().poll(cx)) {
+                    Ok(ready) => self.begun(ready),
+                    Err(end) => self.over(None, end),
+                },
+                RunStage::Answering(answering) => match ready!(answering.prepared.pump.poll_step(cx, client_takes)) {
+                    Step::Head => {}
+                    Step::Piece(piece) => answering.read(piece.bytes, &mut self.happenings),
+                    Step::End => self.answered(),
+                },
+                RunStage::Counting { end, .. } => {
+                    let end = ready!(end.as_mut().poll(cx));
+                    if let RunStage::Counting { live, .. } = std::mem::replace(&mut self.stage, RunStage::Over(None)) {
+                        self.over(Some(live), end);
+                    }
+                }
+                RunStage::Over(_) => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Ends it for this reason: the client wants no more of it, or the gateway has no more time.
+    pub(super) fn cancel(&mut self, why: Failure) {
+        match self.stage {
+            // The pump ends it typed, at its next step.
+            RunStage::Answering(_) if why == Failure::GatewayDraining => return self.meter.end_now(),
+            // Too late: the answer is whole, or it has failed.
+            RunStage::Counting { .. } | RunStage::Over(_) => return,
+            RunStage::Preparing(_) | RunStage::Answering(_) => {}
+        }
+        let (live, partial) = self.stop(why, OnDisconnect::Cancel);
+        let stream = live.as_ref().map(|live| live.identity.id);
+        let retry_after = refuse::wait_for(why, None);
+        self.over(live, TaskEnd::Failed { failure: why, message: None, partial, retry_after, stream });
+    }
+
+    /// The client is gone, for good.
+    pub(super) fn abandon(mut self) {
+        let (live, _) = self.stop(Failure::ClientGone, self.on_disconnect());
+        if let Some(mut live) = live {
+            live.delivered = self.account.taken;
+            later::settle(live, Receipt::Lost, &self.gateway.tasks);
+        }
+    }
+
+    /// What is left once it has ended: the record, which says what the client took.
+    pub(super) fn into_farewell(self) -> Option<Farewell> {
+        let RunStage::Over(Some(live)) = self.stage else { return None };
+        Some(Farewell { live, account: self.account })
+    }
+
+    fn on_disconnect(&self) -> OnDisconnect {
+        match &self.stage {
+            RunStage::Answering(answering) => answering.prepared.on_disconnect,
+            _ => OnDisconnect::Cancel,
+        }
+    }
+
+    /// Ends what it is at, and tells whether the client has seen a part of the answer. A provider that is read on keeps the record.
+    fn stop(&mut self, why: Failure, on_disconnect: OnDisconnect) -> (Option<Box<Live>>, bool) {
+        match std::mem::replace(&mut self.stage, RunStage::Over(None)) {
+            RunStage::Preparing(_) => (None, false),
+            RunStage::Answering(answering) => {
+                let Answering { prepared: Prepared { pump, .. }, .. } = *answering;
+                let leaving = Leaving { failure: why, taken: self.account.taken, on_disconnect };
+                (leave(pump, leaving, &self.gateway), self.account.said.output_events > 0)
+            }
+            RunStage::Counting { live, .. } => (Some(live), false),
+            RunStage::Over(live) => (live, false),
+        }
+    }
+
+    fn begun(&mut self, Ready { prepared, left_out, slot }: Ready) {
+        if left_out > 0 {
+            let told = format!("the conversation is longer than the model's context: its {left_out} oldest messages were left out");
+            self.happenings.push_back(Happening::Notice(told.into()));
+        }
+        let (scanner, answer) = (Scanner::new(MAX_EVENT), Assembler::new());
+        self.stage = RunStage::Answering(Box::new(Answering { prepared, scanner, answer, _slot: slot }));
+    }
+
+    /// The stream has ended: as a turn of the conversation, or as a failure.
+    fn answered(&mut self) {
+        let RunStage::Answering(answering) = std::mem::replace(&mut self.stage, RunStage::Over(None)) else { return };
+        let Answering { prepared: Prepared { pump, ask, counts_matter, .. }, answer, .. } = *answering;
+        let stream = pump.live().identity.id;
+        let ending = pump.live().exchange.ending();
+        if let Some(failure) = ending.and_then(|ending| ending.failure) {
+            let theirs = pump.detail().provider.as_ref().filter(|theirs| theirs.failure == failure);
+            let message = theirs.and_then(|theirs| theirs.message.as_deref()).map(Arc::from);
+            let retry_after = refuse::wait_for(failure, pump.pushback());
+            let partial = ending.is_some_and(|ending| ending.is_partial());
+            let (live, _) = pump.into_parts();
+            return self.over(Some(live), TaskEnd::Failed { failure, message, partial, retry_after, stream: Some(stream) });
+        }
+        let usage = pump.live().exchange.tally().asked().next_back().and_then(|attempt| attempt.usage);
+        let (live, _) = pump.into_parts();
+        let (text, calls) = openai_chat::whole_message(&answer.finish());
+        if let Some(ToolCalls { json, .. }) = &calls {
+            self.happenings.push_back(Happening::ToolCalls(Arc::clone(json)));
+        }
+        let gateway = Arc::clone(&self.gateway);
+        let end = async move {
+            let told = usage.as_ref().and_then(|usage| Some(usage.output_tokens?.saturating_sub(usage.reasoning_tokens.unwrap_or(0))));
+            let text = match told {
+                Some(tokens) => Counted { text, tokens },
+                None => work::count(&gateway, &text, counts_matter).await,
+            };
+            TaskEnd::Completed { usage, stream, turn: Some(ask.answered(text, calls)) }
+        };
+        self.stage = RunStage::Counting { live, end: Box::pin(end) };
+    }
+
+    fn over(&mut self, live: Option<Box<Live>>, end: TaskEnd) {
+        self.stage = RunStage::Over(live);
+        self.happenings.push_back(Happening::Ended(end));
+    }
+}
+
+impl Answering {
+    /// Takes what the pump gave: whole events, as a client of the HTTP endpoint would read them.
+    fn read(&mut self, bytes: bytes::Bytes, happenings: &mut VecDeque<Happening>) {
+        self.scanner.push(bytes);
+        while let Ok(Some(event)) = self.scanner.next() {
+            self.answer.add(&event);
+            let shown = || openai_chat::visible_text(&event.data()).map(Happening::Token);
+            happenings.extend(openai_chat::notice_text(&event).map(Happening::Notice).or_else(shown));
+        }
+    }
+}
+
+impl Farewell {
+    /// The client took all that was said.
+    pub(super) fn taken(self) {
+        self.live.settle(self.account.said, Receipt::Taken);
+    }
+
+    /// It never will.
+    pub(super) fn lost(self) {
+        self.live.settle(self.account.taken, Receipt::Lost);
+    }
+}
+
+/// Admitted, routed, and with its open row in the ledger.
+async fn begin(gateway: Arc<Gateway>, meter: Arc<Meter>, work: Work) -> Result<Prepared, TaskEnd> {
+    let Work { session, task, caller, model, messages, max_tokens, ask, counts_matter, .. } = work;
+    let refused = |failure| work::refused(failure, None);
+    if gateway.drain.stage() == Stage::Ending {
+        return Err(refused(Failure::GatewayDraining));
+    }
+    let setup = gateway.setup();
+    let chat = ChatRequest::streamed(&model, messages.get().as_bytes());
+    let chat = chat.map_err(|fault| work::refused(Failure::InvalidRequest, Some(fault.message)))?;
+    let chat = match max_tokens {
+        Some(most) => chat.bounded(u64::from(most.get())),
+        None => chat,
+    };
+    let permit = gateway.permits.admit(setup.config.server.max_streams).ok_or_else(|| refused(Failure::GatewayOverloaded))?;
+    let model = route::find(&setup, chat.model()).map_err(refused)?;
+    let order = Arc::new(Order {
+        setup: Arc::clone(&setup),
+        request_id: gateway.new_request_id(),
+        chat,
+        caller: caller.into(),
+        wishes: Wishes { notice_events: true, ..Wishes::default() },
+        arrived: gateway.clock.now(),
+        task: Some(TaskOf { session, task }),
+    });
+    let begun = serve::begin(&gateway, &order, Arc::new(permit), Terms::in_session(&order, model)).await.map_err(refused)?;
+    let (on_disconnect, on_malformed) = (model.on_disconnect, model.on_malformed);
+    let pump = Box::new(begun.into_pump(Arc::clone(&gateway), meter, on_malformed));
+    Ok(Prepared { pump, ask, counts_matter, on_disconnect })
+}

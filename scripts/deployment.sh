@@ -1,0 +1,37 @@
+# The checks of deploy/, each file by a validator of its kind. To be sourced after scripts/lib.sh.
+# What the files mean to a running gateway is tested in crates/tidegate-e2e/tests/e2e/deployment.rs.
+
+VALIDATORS=.cache/validators
+
+check_deployment() {
+    if [[ -x $VALIDATORS/bin/kubernetes-validate ]]; then
+        step "deployment: image by hadolint" "$VALIDATORS/bin/hadolint" deploy/Containerfile
+        step "deployment: compose file by its specification" "$VALIDATORS/bin/python" scripts/check_compose.py deploy/compose.yaml
+        step "deployment: Kubernetes manifests by their schemas" "$VALIDATORS/bin/kubernetes-validate" --strict --quiet deploy/kubernetes/*.yaml
+    else
+        skip "deployment: image, compose file, Kubernetes manifests" "the validators are not installed; scripts/test does it"
+    fi
+    if have kubectl; then
+        step "deployment: kustomization renders" kubectl kustomize deploy --output /dev/null
+    else
+        skip "deployment: kustomization renders" "kubectl is not installed"
+    fi
+    if have systemd-analyze; then
+        step "deployment: units by systemd" check_units
+    else
+        skip "deployment: units by systemd" "systemd-analyze is not installed; it is in the package systemd"
+    fi
+}
+
+# systemd looks for the programs that a unit starts: stand-ins below a root of our own will do. Then its hardening is weighed, from 0 to 100.
+check_units() {
+    local root outcome=0
+    root=$(mktemp -d)
+    install -D --mode=755 /bin/true "$root/usr/local/bin/tidegate"
+    install -D --mode=755 /bin/true "$root/usr/bin/kill"
+    install -D --mode=644 --target-directory="$root/etc/systemd/system" deploy/systemd/*.service
+    systemd-analyze verify --root="$root" --recursive-errors=no "${root}"/etc/systemd/system/*.service || outcome=1
+    systemd-analyze security --offline=true --threshold=15 --no-pager deploy/systemd/*.service | grep "exposure level" || outcome=1
+    rm -rf "$root"
+    return "$outcome"
+}
