@@ -102,7 +102,8 @@ impl Queue {
 
     pub(crate) async fn lease(&self) -> Result<Lease, QueueError> {
         self.0.cluster.partitions().await?;
-        self.0.workers()?.lease().await
+        let lease = self.0.workers()?.lease().await?;
+        Ok(lease.begun(Arc::clone(&self.0)))
     }
 
     pub(crate) async fn depth(&self) -> Result<Depth, QueueError> {
@@ -130,7 +131,8 @@ impl Home {
             return Ok(workers);
         }
         let sessions = &self.sessions;
-        let made = Workers::new(&self.cluster, &sessions.pointers, &self.depths, sessions.settings.clone()).map_err(cluster::unavailable)?;
+        let made =
+            Workers::new(&self.cluster, &sessions.pointers, &self.depths, sessions.settings.clone()).map_err(cluster::unavailable)?;
         Ok(self.workers.get_or_init(|| {
             let workers = Arc::new(made);
             self.run(Arc::clone(&workers).keep_reading_log());

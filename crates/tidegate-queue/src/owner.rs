@@ -4,9 +4,9 @@ use bytes::Bytes;
 use tidegate_core::id::{SessionId, TaskId};
 
 use crate::error::QueueError;
-use crate::log::Output;
 #[cfg(feature = "kafka")]
 use crate::kafka;
+use crate::log::Output;
 #[cfg(feature = "redis")]
 use crate::redis;
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tidegate_core::id::SessionId;
 
 use crate::error::QueueError;
+#[cfg(feature = "kafka")]
+use crate::kafka;
 use crate::lease::Lease;
 use crate::log::Past;
 use crate::owner::Owner;
-#[cfg(feature = "kafka")]
-use crate::kafka;
 #[cfg(feature = "redis")]
 use crate::redis;
 use crate::settings::Settings;

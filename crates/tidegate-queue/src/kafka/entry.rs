@@ -43,23 +43,60 @@ impl Position {
 pub(super) enum Entry {
     Create,
     Adopt,
-    Journal { stamp: Stamp, seen: Position, entries: Vec<Bytes> },
-    Snapshot { stamp: Stamp, seen: Position, state: Bytes },
-    Submit { stamp: Stamp, task: TaskId },
-    Cancel { stamp: Stamp, task: TaskId, why: Bytes },
-    End { stamp: Stamp },
+    Journal {
+        stamp: Stamp,
+        seen: Position,
+        entries: Vec<Bytes>,
+    },
+    Snapshot {
+        stamp: Stamp,
+        seen: Position,
+        state: Bytes,
+    },
+    Submit {
+        stamp: Stamp,
+        task: TaskId,
+    },
+    Cancel {
+        stamp: Stamp,
+        task: TaskId,
+        why: Bytes,
+    },
+    End {
+        stamp: Stamp,
+    },
     /// A worker begins the task that was submitted at this offset.
-    Claim { submitted: i64 },
+    Claim {
+        submitted: i64,
+    },
     /// The worker with the claim at this offset says something. `seq` counts its emits.
-    Emit { claim: i64, seq: u32, pieces: Vec<Piece> },
+    Emit {
+        claim: i64,
+        seq: u32,
+        pieces: Vec<Piece>,
+    },
     /// `seq` is the number of its emits.
-    Settle { claim: i64, seq: u32, end: Bytes },
+    Settle {
+        claim: i64,
+        seq: u32,
+        end: Bytes,
+    },
     /// It still runs.
-    Renew { claim: i64 },
+    Renew {
+        claim: i64,
+    },
     /// It doesn't. `begun`: the attempt counts.
-    GiveBack { claim: i64, begun: bool, attempts: u32 },
+    GiveBack {
+        claim: i64,
+        begun: bool,
+        attempts: u32,
+    },
     /// Somebody thinks that it gave no sign of life for this long.
-    Expire { claim: i64, lease_millis: u64, attempts: u32 },
+    Expire {
+        claim: i64,
+        lease_millis: u64,
+        attempts: u32,
+    },
 }
 
 /// A record's value.
@@ -136,11 +173,9 @@ pub(super) fn decode(value: &[u8]) -> Option<(Mark, Entry)> {
         10 => Entry::Settle { claim: value.try_get_i64().ok()?, seq: value.try_get_u32().ok()?, end: rest(value) },
         11 => Entry::Renew { claim: value.try_get_i64().ok()? },
         12 => Entry::GiveBack { claim: value.try_get_i64().ok()?, begun: flag(value)?, attempts: value.try_get_u32().ok()? },
-        13 => Entry::Expire {
-            claim: value.try_get_i64().ok()?,
-            lease_millis: value.try_get_u64().ok()?,
-            attempts: value.try_get_u32().ok()?,
-        },
+        13 => {
+            Entry::Expire { claim: value.try_get_i64().ok()?, lease_millis: value.try_get_u64().ok()?, attempts: value.try_get_u32().ok()? }
+        }
         _ => return None,
     };
     value.is_empty().then_some((mark, entry))

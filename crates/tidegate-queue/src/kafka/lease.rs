@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tidegate_core::id::{SessionId, TaskId};
 use tokio::sync::watch;
 
+use super::Home;
 use super::entry::Entry;
 use super::fold::Refusal;
 use super::record::TaskRecord;
@@ -28,6 +29,8 @@ pub(crate) struct Lease {
     /// The emits from there on.
     unwritten: VecDeque<Vec<Piece>>,
     _in_use: InUse,
+    /// Whoever asked for it has it, and with it what reads the log for it.
+    home: Option<Arc<Home>>,
 }
 
 /// What a claim that holds is about.
@@ -43,7 +46,13 @@ impl Lease {
     pub(super) fn new(workers: Arc<Workers>, claimed: Claimed) -> Self {
         let Claimed { partition, claim, task, attempt, grip } = claimed;
         let _in_use = workers.in_use();
-        Self { workers, partition, claim, task, attempt, grip, seq: 0, unwritten: VecDeque::new(), _in_use }
+        Self { workers, partition, claim, task, attempt, grip, seq: 0, unwritten: VecDeque::new(), _in_use, home: None }
+    }
+
+    /// The worker begins.
+    pub(super) fn begun(mut self, home: Arc<Home>) -> Self {
+        self.home = Some(home);
+        self
     }
 
     pub(crate) fn session(&self) -> SessionId {
@@ -90,12 +99,6 @@ impl Lease {
         }
     }
 
-    /// Nobody asked for it after all: another attempt has not begun.
-    pub(super) fn unbegun(self) {
-        self.workers.give_back(self.partition, self.task.session, self.claim, false);
-        // What comes when it is dropped finds the claim given back.
-    }
-
     async fn write_all(&mut self) -> Result<(), QueueError> {
         while let Some(pieces) = self.unwritten.front() {
             let entry = Entry::Emit { claim: self.claim, seq: self.seq, pieces: pieces.clone() };
@@ -129,7 +132,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.is_settled() && !self.is_lost() {
-            self.workers.give_back(self.partition, self.task.session, self.claim, true);
+            self.workers.give_back(self.partition, self.task.session, self.claim, self.home.is_some());
         }
         self.workers.let_go(self.task.session, self.claim);
     }
@@ -138,6 +141,10 @@ impl Drop for Lease {
 impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let task = self.task.task;
-        f.debug_struct("Lease").field("session", &self.task.session).field("task", &task).field("attempt", &self.attempt).finish_non_exhaustive()
+        f.debug_struct("Lease")
+            .field("session", &self.task.session)
+            .field("task", &task)
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
     }
 }

@@ -102,10 +102,5 @@ fn line(message: &impl Message) -> Line {
     if what.is_none() {
         warn!(partition = message.partition(), offset = message.offset(), "the log has an entry that this version can't read");
     }
-    Line {
-        partition: message.partition(),
-        offset: message.offset(),
-        time: message.timestamp().to_millis().unwrap_or(0),
-        what,
-    }
+    Line { partition: message.partition(), offset: message.offset(), time: message.timestamp().to_millis().unwrap_or(0), what }
 }

@@ -104,7 +104,11 @@ pub(super) enum News {
     /// There may be something to run, or to commit.
     Changed,
     /// A claim of this process holds that nobody waits for any more.
-    Unwanted { partition: i32, session: SessionId, claim: i64 },
+    Unwanted {
+        partition: i32,
+        session: SessionId,
+        claim: i64,
+    },
 }
 
 impl Known {

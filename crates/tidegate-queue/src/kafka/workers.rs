@@ -53,7 +53,12 @@ pub(super) struct Workers {
 pub(super) struct InUse(watch::Sender<usize>);
 
 impl Workers {
-    pub(super) fn new(cluster: &Arc<Cluster>, pointers: &Arc<Pointers>, depths: &Arc<Depths>, settings: Settings) -> Result<Self, KafkaError> {
+    pub(super) fn new(
+        cluster: &Arc<Cluster>,
+        pointers: &Arc<Pointers>,
+        depths: &Arc<Depths>,
+        settings: Settings,
+    ) -> Result<Self, KafkaError> {
         let known = Arc::<Mutex<Known>>::default();
         let assigned = member(cluster, Arc::clone(&known), &settings)?;
         assigned.subscribe(&[&cluster.topics.tasks()])?;
@@ -181,7 +186,7 @@ impl Workers {
                 Err(back) => lease = back,
             }
         }
-        lease.unbegun();
+        // Dropped before anybody had it, it is given back as one that never began.
     }
 
     fn next_asker(&self) -> Option<oneshot::Sender<Lease>> {

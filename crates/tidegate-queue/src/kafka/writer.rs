@@ -66,7 +66,13 @@ impl Writer {
         mark.writer == self.id
     }
 
-    fn send_marked(&self, partition: i32, session: SessionId, mark: Mark, entry: &Entry) -> Result<rdkafka::producer::DeliveryFuture, QueueError> {
+    fn send_marked(
+        &self,
+        partition: i32,
+        session: SessionId,
+        mark: Mark,
+        entry: &Entry,
+    ) -> Result<rdkafka::producer::DeliveryFuture, QueueError> {
         let value = entry::encode(mark, entry);
         self.cluster.send(&self.cluster.topics.log(), partition, &session.to_string(), Some(&value))
     }

@@ -13,7 +13,11 @@ fn every_kind() -> Vec<Entry> {
         Entry::Cancel { stamp, task, why: Bytes::new() },
         Entry::End { stamp },
         Entry::Claim { submitted: 4 },
-        Entry::Emit { claim: 4, seq: 2, pieces: vec![Piece { data: data.clone(), visible: true }, Piece { data: Bytes::new(), visible: false }] },
+        Entry::Emit {
+            claim: 4,
+            seq: 2,
+            pieces: vec![Piece { data: data.clone(), visible: true }, Piece { data: Bytes::new(), visible: false }],
+        },
         Entry::Settle { claim: 4, seq: 2, end: data },
         Entry::Renew { claim: 4 },
         Entry::GiveBack { claim: 4, begun: false, attempts: 5 },
