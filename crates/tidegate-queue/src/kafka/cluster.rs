@@ -1,16 +1,18 @@
 //! The way to the brokers: topics, the producer, and whether they answer.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
-use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
 use tidegate_core::id::SessionId;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
@@ -45,7 +47,7 @@ impl ClientContext for Quiet {
     }
 }
 
-impl rdkafka::consumer::ConsumerContext for Quiet {}
+impl ConsumerContext for Quiet {}
 
 impl Cluster {
     /// Nothing is connected yet: see [`Cluster::keep_watch`].
@@ -114,7 +116,7 @@ impl Cluster {
 
     /// How many partitions the topics have: all the same, because a session's partition has one number in each of them. `None`: there are
     /// no such topics.
-    async fn count_partitions(&self) -> Result<Option<i32>, QueueError> {
+    pub(super) async fn count_partitions(&self) -> Result<Option<i32>, QueueError> {
         let producer = self.producer.clone();
         let names = self.topics.all().map(|topic| topic.name);
         let counts = blocking(move || {
@@ -170,17 +172,13 @@ impl Cluster {
     }
 
     /// A client that reads.
-    pub(super) fn reader<C>(&self, context: C, more: &[(&str, &str)]) -> Result<StreamConsumer<C>, KafkaError>
-    where
-        C: rdkafka::consumer::ConsumerContext + 'static,
-        StreamConsumer<C>: FromClientConfigAndContext<C>,
-    {
+    pub(super) fn reader<C: ConsumerContext + 'static>(&self, context: C, more: &[(&str, &str)]) -> Result<Reader<C>, KafkaError> {
         let mut config = settings(&self.config, &READER);
         config.set("group.id", self.topics.readers());
         more.iter().for_each(|(name, value)| {
             config.set(*name, *value);
         });
-        config.create_with_context(context)
+        config.create_with_context(context).map(|consumer| Reader(Some(consumer)))
     }
 
     /// Where the next record of a partition will be written.
@@ -205,6 +203,26 @@ impl Cluster {
                 Err(_) if began.elapsed() < PATIENCE => tokio::time::sleep(PATIENCE / 20).await,
                 answer => return answer,
             }
+        }
+    }
+}
+
+/// A client that reads. Closing it may take as long as an answer of the brokers does, so that is done where waiting delays nobody.
+pub(super) struct Reader<C: ConsumerContext + 'static>(Option<StreamConsumer<C>>);
+
+impl<C: ConsumerContext + 'static> Deref for Reader<C> {
+    type Target = StreamConsumer<C>;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().expect("it is there until this is dropped")
+    }
+}
+
+impl<C: ConsumerContext + 'static> Drop for Reader<C> {
+    fn drop(&mut self) {
+        let consumer = self.0.take();
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn_blocking(move || drop(consumer));
         }
     }
 }

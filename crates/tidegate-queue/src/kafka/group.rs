@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance, StreamConsumer};
+use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientContext, TopicPartitionList};
 use tracing::{debug, info};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Reader};
 use super::lock;
 use super::worker::{Known, Partition, Source};
 use crate::settings::Settings;
@@ -23,7 +23,7 @@ pub(super) struct Group {
 }
 
 /// A member of the group. It joins when it is told to subscribe.
-pub(super) fn member(cluster: &Cluster, known: Arc<Mutex<Known>>, settings: &Settings) -> Result<StreamConsumer<Group>, KafkaError> {
+pub(super) fn member(cluster: &Cluster, known: Arc<Mutex<Known>>, settings: &Settings) -> Result<Reader<Group>, KafkaError> {
     // A worker that gives no sign of life loses its partitions when it loses its leases.
     let lease = settings.lease.clamp(SHORTEST, LONGEST).as_millis().to_string();
     let group = cluster.topics.workers();

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tidegate_core::id::SessionId;
 use tokio::sync::watch;
 
-use super::cluster::{Cluster, PATIENCE, Quiet, unavailable};
+use super::cluster::{Cluster, PATIENCE, Quiet, Reader, unavailable};
 use super::fold::Fold;
 use super::lock;
 use crate::error::QueueError;
@@ -62,7 +62,7 @@ impl Dated {
 /// The pointers of all sessions, read as they are written.
 pub(super) struct Pointers {
     cluster: Arc<Cluster>,
-    consumer: StreamConsumer<Quiet>,
+    consumer: Reader<Quiet>,
     known: Mutex<HashMap<SessionId, Dated>>,
     /// The offset of the next record, for each partition.
     read: watch::Sender<HashMap<i32, i64>>,

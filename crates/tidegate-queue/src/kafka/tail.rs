@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tidegate_core::id::SessionId;
 use tracing::warn;
 
-use super::cluster::{Cluster, PATIENCE, Quiet, unavailable};
+use super::cluster::{Cluster, PATIENCE, Quiet, Reader, unavailable};
 use super::entry::{self, Entry, Mark};
 use crate::error::QueueError;
 
@@ -31,7 +31,7 @@ impl Line {
 
 /// Reads some partitions, each from where it was told to.
 pub(super) struct Tail {
-    consumer: StreamConsumer<Quiet>,
+    consumer: Reader<Quiet>,
     topic: String,
 }
 

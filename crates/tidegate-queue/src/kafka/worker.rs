@@ -159,7 +159,7 @@ impl Known {
         }
         known.note_sign(line.time);
         known.tell_leases(line.offset, &entry);
-        let wanted = writer.came_by(mark, effect.clone().map(|_| line.offset));
+        let wanted = writer.came_by(mark, effect.map(|_| line.offset));
         if ours && !wanted {
             known.leases.retain(|(claim, _)| *claim != line.offset);
         }
@@ -232,7 +232,7 @@ impl Known {
     }
 
     /// Offsets to commit, where they have changed.
-    pub(super) fn to_commit(&mut self) -> Vec<(i32, i64, Progress)> {
+    pub(super) fn progress(&mut self) -> Vec<(i32, i64, Progress)> {
         let mut changed = Vec::new();
         for (number, partition) in self.partitions.iter_mut().filter(|(_, partition)| partition.source == Source::Assigned) {
             let Some(read) = partition.next else { continue };

@@ -1,9 +1,10 @@
 //! This process as a worker: what runs in the background while it waits for tasks and runs them.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
+use rdkafka::consumer::{CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -11,7 +12,7 @@ use tidegate_core::id::SessionId;
 use tokio::sync::{Notify, oneshot, watch};
 use tracing::{debug, warn};
 
-use super::cluster::{Cluster, PATIENCE, Quiet};
+use super::cluster::{Cluster, PATIENCE, Quiet, Reader, unavailable};
 use super::depth::Depths;
 use super::entry::Entry;
 use super::group::{Group, member};
@@ -41,8 +42,10 @@ pub(super) struct Workers {
     settings: Settings,
     pub(super) writer: Writer,
     log: Tail,
-    assigned: StreamConsumer<Group>,
-    borrowed: StreamConsumer<Quiet>,
+    assigned: Reader<Group>,
+    borrowed: Reader<Quiet>,
+    /// Partitions of others that are read. Locked only while `known` is.
+    borrowing: Mutex<HashSet<i32>>,
     known: Arc<Mutex<Known>>,
     /// There may be something to run, or somebody to run it.
     changed: Notify,
@@ -67,6 +70,7 @@ impl Workers {
             log: Tail::new(cluster)?,
             assigned,
             borrowed: cluster.reader(Quiet, &[])?,
+            borrowing: Mutex::default(),
             known,
             changed: Notify::new(),
             leases: watch::Sender::new(0),
@@ -241,7 +245,7 @@ impl Workers {
     }
 
     fn commit(&self) {
-        let changed = lock(&self.known).to_commit();
+        let changed = lock(&self.known).progress();
         let mut list = TopicPartitionList::new();
         for (partition, offset, progress) in changed {
             let mut element = list.add_partition(&self.cluster.topics.tasks(), partition);
@@ -276,10 +280,11 @@ impl Workers {
             let partition = known.partitions.entry(backlog.partition).or_insert_with(|| Partition::new(Source::Borrowed));
             (partition.source, partition.used) = (Source::Borrowed, Instant::now());
             let offset = Offset::Offset(backlog.from);
-            list.add_partition_offset(&self.cluster.topics.tasks(), backlog.partition, offset).map_err(super::cluster::unavailable)?;
+            list.add_partition_offset(&self.cluster.topics.tasks(), backlog.partition, offset).map_err(unavailable)?;
+            lock(&self.borrowing).insert(backlog.partition);
         }
         if list.count() > 0 {
-            self.borrowed.incremental_assign(&list).map_err(super::cluster::unavailable)?;
+            self.borrowed.incremental_assign(&list).map_err(unavailable)?;
         }
         Ok(())
     }
@@ -287,24 +292,23 @@ impl Workers {
     /// Stops to read partitions where nothing is left to do.
     fn leave(&self) {
         let mut known = lock(&self.known);
-        let borrowed = self.borrowed.assignment().map(|list| list.elements().iter().map(|element| element.partition()).collect());
-        let borrowed: Vec<i32> = borrowed.unwrap_or_default();
-        for partition in borrowed {
+        let mut borrowing = lock(&self.borrowing);
+        borrowing.retain(|&partition| {
             let source = known.partitions.get(&partition).map(|partition| (partition.source, partition.used.elapsed() > KEEP));
-            if source != Some((Source::Borrowed, false)) {
-                let mut list = TopicPartitionList::new();
-                list.add_partition(&self.cluster.topics.tasks(), partition);
-                if let Err(error) = self.borrowed.incremental_unassign(&list) {
-                    debug!(%error, "a partition is read on");
-                }
-                if let Some((Source::Borrowed, _)) = source
-                    && let Some(partition) = known.partitions.get_mut(&partition)
-                {
-                    partition.source = Source::Left;
-                    partition.records.clear();
-                }
+            if source == Some((Source::Borrowed, false)) {
+                return true;
             }
-        }
+            let mut list = TopicPartitionList::new();
+            list.add_partition(&self.cluster.topics.tasks(), partition);
+            if let Err(error) = self.borrowed.incremental_unassign(&list) {
+                debug!(partition, %error, "a partition is read on");
+            }
+            if let Some(partition) = known.partitions.get_mut(&partition).filter(|partition| partition.source == Source::Borrowed) {
+                partition.source = Source::Left;
+                partition.records.clear();
+            }
+            false
+        });
         let left = known.partitions.iter().filter(|(_, partition)| partition.source == Source::Left).map(|(number, _)| *number);
         for partition in left.collect::<Vec<_>>() {
             if !known.runs_in(partition) && known.claiming == 0 {
@@ -323,22 +327,16 @@ impl Workers {
             return;
         }
         *paused ^= change;
-        let consumers: [&dyn Pace; 2] = [&self.assigned, &self.borrowed];
-        consumers.iter().for_each(|consumer| consumer.pace(*paused));
+        pace(&self.assigned, *paused);
+        pace(&self.borrowed, *paused);
     }
 }
 
-/// Stops and resumes whatever is assigned.
-trait Pace {
-    fn pace(&self, paused: bool);
-}
-
-impl<C: rdkafka::consumer::ConsumerContext + 'static> Pace for StreamConsumer<C> {
-    fn pace(&self, paused: bool) {
-        let outcome = self.assignment().and_then(|list| if paused { self.pause(&list) } else { self.resume(&list) });
-        if let Err(error) = outcome {
-            debug!(%error, paused, "tasks come as before");
-        }
+/// Stops or resumes whatever is assigned.
+fn pace<C: ConsumerContext + 'static>(consumer: &Reader<C>, paused: bool) {
+    let outcome = consumer.assignment().and_then(|list| if paused { consumer.pause(&list) } else { consumer.resume(&list) });
+    if let Err(error) = outcome {
+        debug!(%error, paused, "tasks come as before");
     }
 }
 

@@ -46,10 +46,10 @@ pub(crate) async fn while_the_server_dies<S: Server>(server: &mut S) -> HashMap<
     ends
 }
 
-type Sessions = Vec<JoinHandle<Vec<&'static str>>>;
+pub(crate) type Sessions = Vec<JoinHandle<Vec<&'static str>>>;
 
 /// Each runs its tasks, one after another.
-async fn start_sessions(server: &impl Server) -> Sessions {
+pub(crate) async fn start_sessions(server: &impl Server) -> Sessions {
     let gateways = [server.queue(settings()), server.queue(settings())];
     let mut sessions = Vec::new();
     for number in 0..SESSIONS {
@@ -60,7 +60,7 @@ async fn start_sessions(server: &impl Server) -> Sessions {
 }
 
 /// Waits for all of them, and counts how tasks ended.
-async fn count_ends(sessions: Sessions) -> HashMap<&'static str, usize> {
+pub(crate) async fn count_ends(sessions: Sessions) -> HashMap<&'static str, usize> {
     let mut ends = HashMap::new();
     for session in sessions {
         for how in timeout(Duration::from_secs(120), session).await.expect("it comes to its end").expect("no panic") {
@@ -174,7 +174,7 @@ async fn work(queue: Queue) {
     }
 }
 
-async fn run(mut lease: Lease) -> Result<(), QueueError> {
+pub(crate) async fn run(mut lease: Lease) -> Result<(), QueueError> {
     lease.emit([invisible("begins")]).await?;
     for number in 0..PIECES {
         sleep(Duration::from_millis(rand::random_range(0..4))).await;

@@ -1,10 +1,10 @@
-//! A real Kafka, and what holds only there.
+//! A real Kafka.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tidegate_queue::{Depth, Queue, Settings, Topics};
+use tidegate_queue::{Depth, Queue, QueueError, Replay, Settings, Topics};
 use tidegate_servers::Kafka as Broker;
 use tokio::runtime::Handle;
 
@@ -68,6 +68,10 @@ impl Server for Kafka {
 }
 
 impl Kafka {
+    pub(crate) async fn replay(&self, since: SystemTime) -> Result<Replay, QueueError> {
+        Replay::begin(&self.address, self.topics.clone(), since).await
+    }
+
     /// Waits until the topics are there, which the first process to come makes: that may take longer than any call may.
     fn with_topics(self) -> Self {
         tokio::task::block_in_place(|| {

@@ -6,6 +6,8 @@ mod chaos;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod leases;
+#[cfg(feature = "kafka")]
+mod only_kafka;
 mod only_redis;
 mod outages;
 mod redis;
