@@ -7,7 +7,8 @@ check_deployment() {
     if [[ -x $VALIDATORS/bin/kubernetes-validate ]]; then
         step "deployment: image by hadolint" "$VALIDATORS/bin/hadolint" deploy/Containerfile
         step "deployment: compose file by its specification" "$VALIDATORS/bin/python" scripts/check_compose.py deploy/compose.yaml
-        step "deployment: Kubernetes manifests by their schemas" "$VALIDATORS/bin/kubernetes-validate" --strict --quiet deploy/kubernetes/*.yaml
+        step "deployment: Kubernetes manifests by their schemas" \
+            "$VALIDATORS/bin/kubernetes-validate" --strict --quiet deploy/kubernetes/*.yaml
     else
         skip "deployment: image, compose file, Kubernetes manifests" "the validators are not installed; scripts/test does it"
     fi
@@ -23,7 +24,7 @@ check_deployment() {
     fi
 }
 
-# systemd looks for the programs that a unit starts: stand-ins below a root of our own will do. Then its hardening is weighed, from 0 to 100.
+# systemd looks for the programs that a unit starts: stand-ins below a root of our own will do. Then the hardening is weighed, 0 to 100.
 check_units() {
     local root outcome=0
     root=$(mktemp -d)

@@ -5,6 +5,7 @@ mod first_event;
 mod flat;
 mod memory;
 mod paced;
+mod sessions;
 mod small;
 mod start;
 
@@ -35,11 +36,14 @@ pub(crate) enum Figure {
     Memory,
     /// What the provider does after clients left.
     Departure,
+    /// How soon prompts of sessions are acknowledged, and memory per idle session.
+    Sessions,
 }
 
 impl Figure {
     /// All of them, the quiet ones first.
-    pub(crate) const ALL: [Self; 7] = [Self::Start, Self::Paced, Self::Flat, Self::FirstEvent, Self::Small, Self::Memory, Self::Departure];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Start, Self::Paced, Self::Flat, Self::FirstEvent, Self::Small, Self::Memory, Self::Departure, Self::Sessions];
 
     /// Measures and notes the findings in `lab`.
     ///
@@ -60,6 +64,7 @@ impl Figure {
                 Self::Small => small::measure(lab).await,
                 Self::Memory => memory::measure(lab).await,
                 Self::Departure => departure::measure(lab).await,
+                Self::Sessions => sessions::measure(lab).await,
             }
         });
         measured.await.with_context(|| format!("figure `{self}` took longer than {LIMIT:?}"))?.with_context(|| format!("figure `{self}`"))

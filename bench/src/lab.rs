@@ -33,8 +33,10 @@ pub(crate) struct Plan {
     pub(crate) first_events: usize,
     /// Before each reading of memory: what the openings left behind is given back by then, if it ever is.
     pub(crate) settle: Duration,
-    /// Silent streams open at once: first fewer, then more.
+    /// Silent streams open at once: first fewer, then more, which is also how many sessions are.
     pub(crate) silent_streams: [usize; 2],
+    /// Sessions with a prompt each second.
+    pub(crate) asking_sessions: usize,
     /// Fresh starts.
     pub(crate) starts: usize,
 }
@@ -49,6 +51,7 @@ impl Plan {
         first_events: 1_000,
         settle: Duration::from_secs(3),
         silent_streams: [5_000, 9_000],
+        asking_sessions: 1_000,
         starts: 10,
     };
     /// Enough to see that everything runs, in less than a minute.
@@ -60,6 +63,7 @@ impl Plan {
         first_events: 200,
         settle: Duration::from_millis(500),
         silent_streams: [500, 1_000],
+        asking_sessions: 100,
         starts: 2,
     };
 

@@ -1,11 +1,12 @@
 //! Measures Tidegate beside a raw nginx proxy, on the same source, in one run, and writes `docs/performance.md`.
 //!
 //! Three processes take part: the source (this program again, as `tidegate-bench source`), the peer under test, and the client, which is this process.
-//! Only what the peer uses is counted. See `figure` for what is measured and `rows` for the targets.
+//! Sessions have another peer to stand beside, a WebSocket echo server (`tidegate-bench echo`). Only what the peer uses is counted. See `figure` for what is measured and `rows` for the targets.
 
 mod answer;
 mod client;
 mod clock;
+mod echo;
 mod event;
 mod figure;
 mod lab;
@@ -14,12 +15,13 @@ mod process;
 mod report;
 mod rows;
 mod samples;
+mod session;
 mod source;
 mod spec;
 mod streams;
 mod usage;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{fs, net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Parser, Subcommand};
@@ -61,6 +63,9 @@ enum Role {
     /// Serves as the provider of a run.
     #[command(hide = true)]
     Source,
+    /// Serves as the peer that sessions are compared with.
+    #[command(hide = true)]
+    Echo { address: SocketAddr },
 }
 
 fn main() -> ExitCode {
@@ -75,11 +80,14 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<()> {
+    if let Some(Role::Echo { address }) = arguments.role {
+        return echo::serve(address);
+    }
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
         match arguments.role {
             Some(Role::Source) => source::serve().await,
-            None => {
+            _ => {
                 let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
                 // The loser is dropped, and with it every process that the run started.
                 tokio::select! {

@@ -18,7 +18,9 @@ use tokio::time::sleep;
 
 use crate::{
     client::{Connection, chat, get},
+    echo,
     process::Process,
+    session::Session,
     spec::Spec,
     usage::{Cpu, Memory},
 };
@@ -44,6 +46,9 @@ pub(crate) enum Kind {
     Tidegate,
     /// The same with everything that recovers configured: three routes by latency, a degradation chain, a slow guard.
     Recovering,
+    /// A WebSocket server that gives back what it gets, for sessions to stand beside.
+    #[value(skip)]
+    Echo,
 }
 
 impl fmt::Display for Kind {
@@ -53,6 +58,7 @@ impl fmt::Display for Kind {
             Self::Nginx => "nginx",
             Self::Tidegate => "Tidegate",
             Self::Recovering => "Tidegate with recovery",
+            Self::Echo => "the echo server",
         })
     }
 }
@@ -75,7 +81,7 @@ impl Site {
         let folder = tempfile::Builder::new().prefix("tidegate-bench-").tempdir()?;
         let address = if kind == Kind::Direct { source } else { free_address()? };
         let key = match kind {
-            Kind::Direct => None,
+            Kind::Direct | Kind::Echo => None,
             Kind::Nginx => nginx::configure(folder.path(), address, source).map(|()| None)?,
             Kind::Tidegate | Kind::Recovering => Some(tidegate::configure(folder.path(), address, source, kind == Kind::Recovering)?),
         };
@@ -98,9 +104,10 @@ impl Site {
             Kind::Direct => None,
             Kind::Nginx => Some(spawn("nginx", nginx::command(self.folder.path()), &log)?),
             Kind::Tidegate | Kind::Recovering => Some(spawn("tidegate", tidegate::command(self.folder.path())?, &log)?),
+            Kind::Echo => Some(spawn("the echo server", echo::command(self.address)?, &log)?),
         };
         let mut peer = Peer { site: self, process, start: Duration::ZERO };
-        while peer.process.is_some() && answers(peer.site.address).await.is_err() {
+        while peer.process.is_some() && peer.answers().await.is_err() {
             let silent = began.elapsed() > START_LIMIT;
             if silent || peer.check().is_err() {
                 bail!("{} did not start: {}", peer.kind(), std::fs::read_to_string(&log).unwrap_or_default());
@@ -164,15 +171,31 @@ impl Peer {
         self.process.as_ref().map(|process| Memory::read(process.id())).transpose()
     }
 
+    /// A session of this peer's client.
+    ///
+    /// # Errors
+    ///
+    /// When the peer does not take it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it gives the connection up.
+    pub(crate) async fn session(&self) -> Result<Session> {
+        Session::open(self.site.address, self.site.key.as_deref()).await
+    }
+
+    async fn answers(&self) -> Result<()> {
+        if self.kind() == Kind::Echo {
+            return self.session().await.map(drop);
+        }
+        let mut connection = self.connect().await?;
+        connection.send(&get("/healthz")).await?;
+        connection.body().await.map(drop)
+    }
+
     fn check(&mut self) -> Result<()> {
         self.process.as_mut().map_or(Ok(()), Process::check)
     }
-}
-
-async fn answers(address: SocketAddr) -> Result<()> {
-    let mut connection = Connection::open(address).await?;
-    connection.send(&get("/healthz")).await?;
-    connection.body().await.map(drop)
 }
 
 fn spawn(name: &'static str, mut command: Command, log: &PathBuf) -> Result<Process> {

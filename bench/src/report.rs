@@ -10,25 +10,27 @@ use anyhow::Result;
 use crate::{
     lab::Plan,
     peer::Kind,
-    rows::{Bound, Facts, Findings, ROWS, Target},
+    rows::{Bound, Facts, Findings, ROWS, SESSION_ROWS, SessionFacts, Target},
 };
 
 const MEANING: &str = include_str!("report/meaning.md");
 
-/// The tables: figures with a target, what stands beside them, and what being ready for failure costs.
+/// The tables: figures with a target, what stands beside them, what being ready for failure costs, and sessions.
 pub(crate) fn tables(findings: &Findings) -> String {
     let (targets, beside): (Vec<_>, Vec<_>) =
         ROWS.iter().filter(|facts| is_measured(facts, findings)).partition(|facts| facts.target.is_some());
     let targets: Vec<_> =
         targets.into_iter().filter_map(|facts| facts.target.map(|target| target_cells(facts, target, findings))).collect();
     let beside: Vec<_> = beside.into_iter().map(|facts| beside_cells(facts, findings)).collect();
+    let sessions: Vec<_> = SESSION_ROWS.iter().filter_map(|facts| session_cells(facts, findings)).collect();
     let recovery: Vec<_> = ROWS.iter().filter_map(|facts| recovery_cells(facts, findings)).collect();
-    [
+    let tables = [
         table::render(["figure", "direct", "nginx", "Tidegate", "ratio", "must", "aim", "met", "nginx then"], &targets),
         table::render(["beside it", "direct", "nginx", "Tidegate"], &beside),
         table::render(["what recovery costs while all is well", "one route", "routes, breakers and a chain", "ratio"], &recovery),
-    ]
-    .join("\n")
+        table::render(["sessions", "echo server", "Tidegate", "ratio", "must", "aim", "met"], &sessions),
+    ];
+    tables.into_iter().filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n")
 }
 
 /// The whole page.
@@ -48,16 +50,15 @@ fn is_measured(facts: &Facts, findings: &Findings) -> bool {
 
 fn target_cells(facts: &Facts, target: Target, findings: &Findings) -> [String; 9] {
     let [nginx, tidegate] = [Kind::Nginx, Kind::Tidegate].map(|kind| findings.value(facts.row, kind));
-    let ratio = nginx.zip(tidegate).filter(|&(nginx, _)| nginx > 0.0).map(|(nginx, tidegate)| format!("{:.2}", tidegate / nginx));
     [
         facts.label.to_owned(),
         measured(facts, findings, Kind::Direct),
         measured(facts, findings, Kind::Nginx),
         measured(facts, findings, Kind::Tidegate),
-        ratio.unwrap_or_else(nothing),
+        ratio(tidegate, nginx),
         bound(facts, target.must),
         bound(facts, target.aim),
-        verdict(target, tidegate, nginx).to_owned(),
+        verdict((target.must, target.aim), tidegate, nginx).to_owned(),
         with_unit(facts, target.nginx_then),
     ]
 }
@@ -65,9 +66,19 @@ fn target_cells(facts: &Facts, target: Target, findings: &Findings) -> [String; 
 /// The same figure without and with everything that recovers; `None` where it was not measured.
 fn recovery_cells(facts: &Facts, findings: &Findings) -> Option<[String; 4]> {
     let (plain, recovering) = (findings.value(facts.row, Kind::Tidegate)?, findings.value(facts.row, Kind::Recovering)?);
-    let ratio = if plain > 0.0 { format!("{:.2}", recovering / plain) } else { nothing() };
+    let ratio = ratio(Some(recovering), Some(plain));
     let [plain, recovering] = [Kind::Tidegate, Kind::Recovering].map(|kind| measured(facts, findings, kind));
     Some([facts.label.to_owned(), plain, recovering, ratio])
+}
+
+/// A figure of sessions beside the echo server's; `None` where it was not measured.
+fn session_cells(SessionFacts { facts, bounds }: &SessionFacts, findings: &Findings) -> Option<[String; 7]> {
+    let [echo, tidegate] = [Kind::Echo, Kind::Tidegate].map(|kind| findings.value(facts.row, kind));
+    echo.or(tidegate)?;
+    let [must, aim] = bounds.map_or_else(|| [nothing(), nothing()], |(must, aim)| [must, aim].map(|most| bound(facts, most)));
+    let [of_echo, of_tidegate] = [Kind::Echo, Kind::Tidegate].map(|kind| measured(facts, findings, kind));
+    let met = bounds.map_or("–", |bounds| verdict(bounds, tidegate, None)).to_owned();
+    Some([facts.label.to_owned(), of_echo, of_tidegate, ratio(tidegate, echo), must, aim, met])
 }
 
 fn beside_cells(facts: &Facts, findings: &Findings) -> [String; 4] {
@@ -76,8 +87,8 @@ fn beside_cells(facts: &Facts, findings: &Findings) -> [String; 4] {
 }
 
 /// The best bound that is kept; a missed *must* is set off.
-fn verdict(target: Target, tidegate: Option<f64>, nginx: Option<f64>) -> &'static str {
-    let kept = tidegate.and_then(|value| target.must.keeps(value, nginx).zip(target.aim.keeps(value, nginx)));
+fn verdict((must, aim): (Bound, Bound), tidegate: Option<f64>, nginx: Option<f64>) -> &'static str {
+    let kept = tidegate.and_then(|value| must.keeps(value, nginx).zip(aim.keeps(value, nginx)));
     match kept {
         None => "–",
         Some((_, true)) => "aim",
@@ -104,6 +115,12 @@ fn bound(facts: &Facts, bound: Bound) -> String {
         Bound::Value(0.0) => "0".to_owned(),
         Bound::Value(most) => format!("≤ {most} {}", facts.unit),
     }
+}
+
+/// How many times `base` a value is.
+fn ratio(value: Option<f64>, base: Option<f64>) -> String {
+    let both = value.zip(base.filter(|&base| base > 0.0));
+    both.map_or_else(nothing, |(value, base)| format!("{:.2}", value / base))
 }
 
 fn with_unit(facts: &Facts, value: f64) -> String {

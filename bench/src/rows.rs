@@ -28,6 +28,11 @@ pub(crate) enum Row {
     SmallRate,
     ForNobodyPaced,
     RestProportional,
+    AckP50,
+    AckP99,
+    PromptCpu,
+    SessionMemory,
+    SessionMemoryAnswered,
 }
 
 /// A bound that a value must not exceed.
@@ -108,6 +113,28 @@ pub(crate) const ROWS: [Facts; 21] = {
         beside(Row::SmallRate, "small whole requests per second", "/s", 0),
         beside(Row::ForNobodyPaced, "events produced for nobody after 200 clients left, 20 ms between events", "events", 0),
         beside(Row::RestProportional, "memory at rest, shared pages counted once", "MiB", 1),
+    ]
+};
+
+/// A figure of sessions, which stand beside an echo server.
+pub(crate) struct SessionFacts {
+    pub(crate) facts: Facts,
+    /// What Tidegate has to reach and what it aims at.
+    pub(crate) bounds: Option<(Bound, Bound)>,
+}
+
+/// The figures of sessions, in the order of their table.
+pub(crate) const SESSION_ROWS: [SessionFacts; 5] = {
+    use Bound::Value;
+    const fn row(row: Row, label: &'static str, unit: &'static str, bounds: Option<(Bound, Bound)>) -> SessionFacts {
+        SessionFacts { facts: beside(row, label, unit, 2), bounds }
+    }
+    [
+        row(Row::AckP50, "prompt to acknowledgement, 1,000 sessions with a prompt a second each, p50", "ms", None),
+        row(Row::AckP99, "prompt to acknowledgement, p99", "ms", Some((Value(5.0), Value(2.0)))),
+        row(Row::PromptCpu, "CPU per prompt, with its answer of eight words", "µs", None),
+        row(Row::SessionMemory, "memory per idle session, 9,000 open", "KiB", Some((Value(16.0), Value(8.0)))),
+        row(Row::SessionMemoryAnswered, "memory per idle session that has had an answer, 9,000 open", "KiB", None),
     ]
 };
 

@@ -32,7 +32,7 @@ pub(super) async fn measure(lab: &mut Lab) -> Result<()> {
 }
 
 /// Resident KiB after `settle`.
-async fn settled(peer: &Peer, settle: Duration) -> Result<f64> {
+pub(super) async fn settled(peer: &Peer, settle: Duration) -> Result<f64> {
     sleep(settle).await;
     Ok(peer.memory()?.map_or(0.0, |memory| memory.resident as f64))
 }

@@ -34,8 +34,8 @@ routes = [{ provider = "source" }]
 profile = "patient"
 "#;
 
-/// Writes the configuration into `folder`, patient with streams that are silent on purpose and with
-/// connections that are opened long before their use, and makes a client's key.
+/// Writes the configuration into `folder`, patient with streams and sessions that are silent on purpose
+/// and with connections that are opened long before their use, and makes a client's key.
 pub(super) fn configure(folder: &Path, address: SocketAddr, source: SocketAddr, recovers: bool) -> Result<String> {
     let models = if recovers { RECOVERING } else { PLAIN };
     let models = models.replace("{source}", &source.to_string()).replace("{kept}", &KEPT.to_string());
@@ -43,6 +43,8 @@ pub(super) fn configure(folder: &Path, address: SocketAddr, source: SocketAddr, 
         r#"[server]
 listen = "{address}"
 header_timeout = "5m"
+[sessions]
+heartbeat = "5m"
 [ledger]
 path = "{ledger}"
 [providers.source]

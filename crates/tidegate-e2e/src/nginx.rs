@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -16,23 +16,37 @@ use crate::wait::eventually;
 pub enum Proxying {
     /// As installed: `proxy_pass` and nothing else. HTTP/1.0 to the gateway, buffering on.
     Default,
-    /// As Tidegate's documentation says.
+    /// As docs/proxies.md says, word for word.
     Ours,
     /// Compresses every answer that it may, event streams included.
     Gzip,
 }
 
 impl Proxying {
-    fn settings(self) -> &'static str {
-        match self {
+    /// The blocks within `http` for a proxy in front of `upstream` that listens on [`ANYWHERE`].
+    fn blocks(self, upstream: SocketAddr) -> Result<String> {
+        let settings = match self {
             Self::Default => "",
-            Self::Ours => {
-                "proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off; proxy_cache off; \
-                 proxy_connect_timeout 30s; proxy_read_timeout 300s; proxy_send_timeout 300s;"
-            }
+            Self::Ours => return replaced(&documented()?, "http://127.0.0.1:8080", &format!("http://{upstream}")),
             Self::Gzip => "gzip on; gzip_min_length 0; gzip_proxied any; gzip_types *;",
-        }
+        };
+        Ok(format!("server {{ {ANYWHERE} location / {{ proxy_pass http://{upstream}; {settings} }} }}"))
     }
+}
+
+/// What an address to listen on takes the place of.
+const ANYWHERE: &str = "listen 80;";
+
+/// The first nginx configuration of docs/proxies.md.
+fn documented() -> Result<String> {
+    let page = std::fs::read_to_string(crate::root().join("docs/proxies.md"))?;
+    let (_, from) = page.split_once("```nginx\n").context("docs/proxies.md has no nginx configuration")?;
+    Ok(from.split("```").next().unwrap_or(from).to_owned())
+}
+
+fn replaced(text: &str, words: &str, others: &str) -> Result<String> {
+    ensure!(text.contains(words), "nginx's configuration does not say `{words}`");
+    Ok(text.replace(words, others))
 }
 
 /// A running nginx. Dropping it kills it.
@@ -49,8 +63,20 @@ impl Nginx {
     ///
     /// nginx is not installed or does not start.
     pub async fn start(proxying: Proxying, upstream: SocketAddr) -> Result<Self> {
-        let settings = proxying.settings();
-        Self::launch(&[], |addr| format!("listen {addr}; location / {{ proxy_pass http://{upstream}; {settings} }}")).await
+        Self::serve(&proxying.blocks(upstream)?).await
+    }
+
+    /// Starts nginx in front of `upstream` as docs/proxies.md says, but with `others` where the page says `words`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Nginx::start`], or the page does not say so.
+    pub async fn start_but(upstream: SocketAddr, words: &str, others: &str) -> Result<Self> {
+        Self::serve(&replaced(&Proxying::Ours.blocks(upstream)?, words, others)?).await
+    }
+
+    async fn serve(blocks: &str) -> Result<Self> {
+        Self::configured(&[], |addr| configuration(&blocks.replace(ANYWHERE, &format!("listen {addr};")))).await
     }
 
     /// Starts nginx with these files in its folder and what `server` says of the server at an address.
@@ -59,7 +85,7 @@ impl Nginx {
     ///
     /// nginx is not installed or does not start.
     pub async fn launch(files: &[(&str, String)], server: impl Fn(SocketAddr) -> String) -> Result<Self> {
-        Self::configured(files, |addr| configuration(&server(addr))).await
+        Self::configured(files, |addr| configuration(&format!("server {{ {} }}", server(addr)))).await
     }
 
     /// Starts nginx with these files in its folder and a whole configuration for an address; relative paths in it are below that folder.
@@ -126,12 +152,12 @@ fn program(folder: &Path) -> Command {
     command
 }
 
-fn configuration(server: &str) -> String {
+fn configuration(blocks: &str) -> String {
     format!(
         "pid nginx.pid; worker_rlimit_nofile 8192;\n\
          events {{ worker_connections 4096; }}\n\
          http {{ access_log off; client_body_temp_path body; proxy_temp_path proxy;\n\
          fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n\
-         server {{ {server} }} }}\n"
+         {blocks} }}\n"
     )
 }

@@ -1,13 +1,12 @@
 //! The official OpenAI SDKs as subprocesses, untouched.
 
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
 
+use crate::program::command;
 use crate::wait::in_time;
 
 /// Which SDK.
@@ -53,15 +52,13 @@ impl Sdk {
     ///
     /// As for [`Sdk::run`].
     pub async fn run_with_retries(self, base_url: &str, key: &str, retries: u32, cases: &[Case]) -> Result<Vec<SdkView>> {
-        let (program, script) = self.program();
-        let mut child = Command::new(&program)
-            .arg(script)
+        let mut child = command(self.script())
             .args([base_url, key, &retries.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("{} does not start; scripts/test installs the SDKs", program.display()))?;
+            .with_context(|| format!("{} does not start; scripts/test installs the SDKs", self.script()))?;
         let mut lines = String::new();
         for (id, Case(case)) in cases.iter().enumerate() {
             let mut case = case.clone();
@@ -81,11 +78,10 @@ impl Sdk {
         read(&printed, cases.len())
     }
 
-    fn program(self) -> (PathBuf, PathBuf) {
-        let clients = crate::root().join("crates/tidegate-e2e/clients");
+    fn script(self) -> &'static str {
         match self {
-            Self::Python => (crate::root().join(".cache/venv/bin/python"), clients.join("python/chat.py")),
-            Self::Node => (PathBuf::from("node"), clients.join("node/chat.mjs")),
+            Self::Python => "python/chat.py",
+            Self::Node => "node/chat.mjs",
         }
     }
 }

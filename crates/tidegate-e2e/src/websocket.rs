@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -193,6 +194,45 @@ impl WebSocket {
     pub async fn send(&mut self, bytes: &[u8]) -> Result<()> {
         drop(in_time("the gateway to read", self.socket.write_all(bytes)).await?);
         Ok(())
+    }
+
+    /// Sends a message of a session.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::send`].
+    pub async fn say(&mut self, message: &Value) -> Result<()> {
+        self.send(&Frame::new(TEXT, message.to_string()).bytes()).await
+    }
+
+    /// Waits for the next message of the session, and answers pings until then, as every library does.
+    ///
+    /// # Errors
+    ///
+    /// None came in time, or something else did.
+    pub async fn message(&mut self) -> Result<Value> {
+        loop {
+            match self.next().await? {
+                Heard::Frame(frame) if frame.opcode == TEXT => return Ok(serde_json::from_slice(&frame.payload)?),
+                Heard::Frame(frame) if frame.opcode == PING => self.send(&Frame::new(PONG, frame.payload).bytes()).await?,
+                other => bail!("instead of a message: {other:?}"),
+            }
+        }
+    }
+
+    /// Waits for the next message of this type, and returns it with all those before it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::message`].
+    pub async fn until(&mut self, kind: &str) -> Result<Vec<Value>> {
+        let mut messages = Vec::new();
+        loop {
+            messages.push(self.message().await?);
+            if messages.last().is_some_and(|last| last["type"] == kind) {
+                return Ok(messages);
+            }
+        }
     }
 
     /// Waits for what comes next.

@@ -9,10 +9,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tidegate_scenario::{JournalEntry, Mock, MockSettings};
 
+use crate::backend::Backend;
 use crate::chat::Chat;
 use crate::edge::{Edge, RunningEdge};
 use crate::gateway::Gateway;
 use crate::process::{self, Process};
+use crate::session::{Hello, SessionClient};
 use crate::view::View;
 use crate::wait::eventually;
 
@@ -31,6 +33,7 @@ pub struct World {
     /// What stands between them, where a test asked for it.
     pub edge: Option<RunningEdge>,
     folder: TempDir,
+    environment: Vec<(String, String)>,
 }
 
 /// A [`World`] to be.
@@ -150,8 +153,47 @@ impl World {
     ///
     /// It does not start.
     pub async fn start_again(&mut self) -> Result<()> {
-        self.gateway = Gateway::start(self.folder.path(), &[], &[]).await?;
+        self.gateway = start(self.folder.path(), &self.environment).await?;
         Ok(())
+    }
+
+    /// A new session of a client that can resume it.
+    ///
+    /// # Errors
+    ///
+    /// See [`SessionClient::open`].
+    pub async fn session(&self) -> Result<SessionClient> {
+        SessionClient::open(self.gateway.addr(), &Hello::resumable()).await
+    }
+
+    /// Every record of the ledger, open ones included, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be listed.
+    pub async fn records(&self) -> Result<Vec<Value>> {
+        let listed = self.command(&["streams", "list", "--json", "--limit", "100000"]).await?;
+        listed.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
+    /// The record of a session's task once it is closed: for clients that never heard which stream it was.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or it stays open.
+    pub async fn record_of_task(&self, task: &str) -> Result<Value> {
+        let is_it = |record: &Value| record["task_id"] == task && record["status"].is_string();
+        eventually(format!("the record of {task}"), async || self.records().await.ok()?.into_iter().find(is_it)).await
+    }
+
+    /// What the mock was asked for `model`: the `messages` of each request, in order.
+    ///
+    /// # Errors
+    ///
+    /// A request was no JSON.
+    pub fn conversations(&self, model: &str) -> Result<Vec<Value>> {
+        let messages = |entry: &JournalEntry| Ok(serde_json::from_slice::<Value>(&entry.body)?["messages"].take());
+        self.requests(model).iter().map(messages).collect()
     }
 
     /// Every request that the mock had for `model`, in order.
@@ -261,6 +303,13 @@ impl WorldBuilder {
         self
     }
 
+    /// Lets the prompts of sessions wait there.
+    #[must_use]
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.environment.extend(backend.environment());
+        self
+    }
+
     /// Puts nginx in front of the provider.
     #[must_use]
     pub fn edge(mut self, edge: Edge) -> Self {
@@ -299,9 +348,8 @@ impl WorldBuilder {
         let provider = edge.as_ref().map_or_else(|| mock.base_url(), |edge| edge.base_url.clone());
         std::fs::write(folder.path().join("tidegate.toml"), self.configuration(&provider)?)?;
         let key = if self.keys { Some(make_key(folder.path()).await?) } else { None };
-        let environment: Vec<_> = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let gateway = Gateway::start(folder.path(), &[], &environment).await?;
-        Ok((World { gateway, mock, edge, folder }, key))
+        let gateway = start(folder.path(), &self.environment).await?;
+        Ok((World { gateway, mock, edge, folder, environment: self.environment }, key))
     }
 
     fn configuration(&self, provider: &str) -> Result<String> {
@@ -312,6 +360,11 @@ impl WorldBuilder {
         writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}{more}", self.model, self.recovery)?;
         Ok(text)
     }
+}
+
+async fn start(folder: &Path, environment: &[(String, String)]) -> Result<Gateway> {
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    Gateway::start(folder, &[], &environment).await
 }
 
 /// Makes a client key by the command line and returns the secret that it prints once.

@@ -30,7 +30,7 @@ use crate::deliver::answer::Response;
 use crate::deliver::{background, open, refuse};
 use crate::drain::Stage;
 use crate::gateway::Gateway;
-use crate::record::live::{Held, Identity, Live};
+use crate::record::live::{Beginning, Held, Identity, Live};
 use crate::relay::prospects::{Order, Prospects};
 use crate::relay::pump::{Errand, Pump};
 use crate::relay::reading::Expectation;
@@ -203,23 +203,23 @@ pub async fn begin(gateway: &Arc<Gateway>, order: &Arc<Order>, permit: Arc<Permi
         None => plan,
     };
     let limits = limits_of(&limits, order, &terms);
-    let identity = Identity {
-        id: gateway.new_stream_id(),
+    let (id, created_unix_millis) = (gateway.new_stream_id(), gateway.clock.unix_millis());
+    let identity = Identity { id, delivery: terms.mode, created_unix_millis, restarted_as: None };
+    let beginning = Beginning {
+        identity,
         request_id: order.request_id,
         client_request_id: wishes.client_request_id.clone(),
         trace_id: wishes.trace_id(),
-        caller: order.caller.clone(),
+        caller: &order.caller,
         task: order.task,
-        delivery: terms.mode,
-        in_background: terms.in_background,
-        requested_model: chat.model().to_owned(),
-        created_unix_millis: gateway.clock.unix_millis(),
+        requested_model: chat.model(),
         deadline: limits.profile.total,
+        in_background: terms.in_background,
         client_retry_count: wishes.retry_count,
         plan: route::names(&plan),
         restarted_from: terms.from,
-        restarted_as: None,
     };
+    let opening = Opening { id, created_unix_ms: created_unix_millis, record: Box::new(beginning.record()) };
     let arrived = terms.arrived.unwrap_or_else(|| gateway.clock.now());
     let whole_plan = terms.in_background.then(|| plan.clone());
     let mut exchange = match terms.restart {
@@ -238,14 +238,13 @@ pub async fn begin(gateway: &Arc<Gateway>, order: &Arc<Order>, permit: Arc<Permi
     if terms.from.is_none() {
         gateway.retry_budget().request(arrived);
     }
-    let opening = Opening { id: identity.id, created_unix_ms: identity.created_unix_millis, record: identity.opening() };
-    let entry = gateway.ledger.begin(opening).await.map_err(|error| {
+    let entry = gateway.ledger.begin(&opening).await.map_err(|error| {
         tracing::error!(%error, "the ledger cannot take a stream");
         Failure::LedgerUnavailable
     })?;
     let caches = places.iter().any(|place| matches!(place, route::places::Place::Cached(_)));
     let cache_key = if caches { CacheKey::of(chat, &order.caller) } else { None };
-    let held = Held { entry, permit, prices: Arc::clone(&setup.prices) };
+    let held = Held { entry, opening: opening.record, permit, prices: Arc::clone(&setup.prices) };
     let live = Box::new(Live::new(Arc::clone(gateway), identity, exchange, held));
     let prospects = Box::new(Prospects { order: Arc::clone(order), places, cache_key, streams: terms.streams });
     Ok(Begun { live, prospects })

@@ -104,7 +104,7 @@ async fn stream(ledger: Ledger, stay: Duration) -> Duration {
     record.id = id.to_string();
     let open = StreamRecord { status: None, usage: None, attempts: Vec::new(), completed_ms: None, ..record.clone() };
     let began = Instant::now();
-    let entry = ledger.begin(Opening { id, created_unix_ms: now, record: open }).await.unwrap();
+    let entry = ledger.begin(&Opening { id, created_unix_ms: now, record: Box::new(open) }).await.unwrap();
     let latency = began.elapsed();
     if !stay.is_zero() {
         time::sleep(stay).await;

@@ -8,7 +8,7 @@ use tidegate_core::failure::Failure;
 use tidegate_core::id::StreamId;
 use tidegate_core::record::{DisconnectSource, Status, StreamRecord};
 
-use crate::queue::{Queue, Request, Row};
+use crate::queue::{Queue, Row};
 use crate::row;
 use crate::store::unix_millis;
 
@@ -120,7 +120,7 @@ impl Place {
     /// Sends a row that keeps this place until it is written.
     fn hand_over(self, row: impl FnOnce(Self) -> Row) {
         let shared = Arc::clone(&self.0);
-        if !shared.queue.push(Request::Write(row(self))) {
+        if shared.queue.write(row(self)).is_none() {
             tracing::warn!("a stream ended after the ledger was closed; it will be marked interrupted");
         }
     }

@@ -14,13 +14,14 @@ use crate::entry::{Entry, IfDropped, Place, Shared};
 use crate::key_table::KeyTable;
 use crate::queue::{Request, Row};
 use crate::reply::{self, Answer};
+use crate::shortcut::Shortcut;
 use crate::{LedgerError, row, writer};
 
 /// Where the ledger is and what it may hold.
 #[derive(Debug, Clone)]
 pub struct LedgerSettings {
-    /// The SQLite file, made where there is none. `<path>-wal`, `<path>-shm`, `<path>.recent` and
-    /// `<path>.lock` stand beside it; copy all of them or none. No network file system.
+    /// The SQLite file, made where there is none. `<path>-wal`, `<path>-shm`, `<path>.recent`, `<path>.recent2`
+    /// and `<path>.lock` stand beside it; copy all of them or none. No network file system.
     pub path: PathBuf,
     /// Time after its last change at which a record is deleted. Default 30 days.
     pub retention: Duration,
@@ -71,8 +72,8 @@ pub struct Opening {
     pub id: StreamId,
     /// When it arrived, in milliseconds since the Unix epoch.
     pub created_unix_ms: u64,
-    /// What is known of it: `status` is `None`.
-    pub record: StreamRecord,
+    /// What is known of it: `status` is `None`. In a box, because the stream keeps it until its end.
+    pub record: Box<StreamRecord>,
 }
 
 /// The ledger of a running gateway: a cheap handle to its one writer.
@@ -81,6 +82,7 @@ pub struct Opening {
 #[derive(Debug, Clone)]
 pub struct Ledger {
     shared: Arc<Shared>,
+    shortcut: Arc<Shortcut>,
     wait: Duration,
     keys: Arc<ArcSwap<KeyTable>>,
 }
@@ -98,12 +100,13 @@ impl Ledger {
         let places = settings.capacity.saturating_mul(2);
         let started = writer::start(&settings)?;
         let shared = Arc::new(Shared::new(started.queue, places));
-        Ok((Self { shared, wait, keys: started.keys }, Opened { interrupted: started.interrupted }))
+        Ok((Self { shared, shortcut: started.shortcut, wait, keys: started.keys }, Opened { interrupted: started.interrupted }))
     }
 
     /// Reserves the stream's place and returns when its open row is durable. Nothing that costs may be asked for before.
     ///
-    /// The row is on its way as soon as this is called, so the future holds no record.
+    /// The row is on its way as soon as this is called, so the future holds no record. While the database is known to be well, the row is
+    /// durable before this returns and nothing is waited for: the call itself makes one small write to a file.
     ///
     /// # Errors
     ///
@@ -113,31 +116,37 @@ impl Ledger {
     /// # Cancel safety
     ///
     /// Dropping it means that the client left: the stream is recorded as `cancelled_before_output`, `client_gone`.
-    #[expect(clippy::needless_pass_by_value, reason = "the opening is told once; what happens next is the entry's")]
-    pub fn begin(&self, opening: Opening) -> impl Future<Output = Result<Entry, LedgerError>> + Send + use<> {
-        let answer = self.hand_over(&opening);
+    pub fn begin(&self, opening: &Opening) -> impl Future<Output = Result<Entry, LedgerError>> + Send + use<> {
+        let begun = self.hand_over(opening);
         let wait = self.wait;
         async move {
-            let Ok(Ok(told)) = time::timeout(wait, answer?).await else { return Err(LedgerError::Unavailable) };
-            let mut entry = told.result?;
+            let mut entry = match begun? {
+                Begun::Noted(entry) => entry,
+                Begun::Waits(answer) => {
+                    let Ok(Ok(told)) = time::timeout(wait, answer).await else { return Err(LedgerError::Unavailable) };
+                    told.result?
+                }
+            };
             entry.if_dropped = IfDropped::Internal;
             Ok(entry)
         }
     }
 
-    fn hand_over(&self, opening: &Opening) -> Result<Answer, LedgerError> {
+    fn hand_over(&self, opening: &Opening) -> Result<Begun, LedgerError> {
         if !self.is_available() {
             return Err(LedgerError::Unavailable);
         }
         let place = Place::take(&self.shared).ok_or(LedgerError::Full)?;
+        let mut entry = Entry::new(opening.id, opening.created_unix_ms, place);
+        let record = row::text(&opening.record);
+        let now = Instant::now();
+        if let Some(_noted) = self.shortcut.note(now, opening.id, &record) {
+            entry.opened = self.shared.queue.write(Row::Noted { id: opening.id, record });
+            return if entry.opened.is_some() { Ok(Begun::Noted(entry)) } else { Err(LedgerError::Unavailable) };
+        }
         let (reply, answer) = reply::channel();
-        let row = Row::Open {
-            record: row::text(&opening.record),
-            entry: Entry::new(opening.id, opening.created_unix_ms, place),
-            reply,
-            deadline: Instant::now() + self.wait,
-        };
-        if self.shared.queue.push(Request::Write(row)) { Ok(answer) } else { Err(LedgerError::Unavailable) }
+        let row = Row::Open { record, entry, reply, deadline: now + self.wait };
+        if self.shared.queue.write(row).is_some() { Ok(Begun::Waits(answer)) } else { Err(LedgerError::Unavailable) }
     }
 
     /// Rows that wait to be written.
@@ -169,7 +178,7 @@ impl Ledger {
     /// Safe: it only reads.
     pub async fn stream(&self, id: StreamId) -> Result<Option<StreamRecord>, LedgerError> {
         let (reply, answer) = oneshot::channel();
-        self.shared.queue.push(Request::Read { id, reply });
+        self.shared.queue.ask(Request::Read { id, reply });
         match time::timeout(self.wait, answer).await {
             Ok(Ok(found)) => found,
             Ok(Err(_)) | Err(_) => Err(LedgerError::Unavailable),
@@ -188,9 +197,18 @@ impl Ledger {
     /// Safe: the writer goes on by itself.
     pub async fn close(self) -> Result<(), LedgerError> {
         let (reply, answer) = oneshot::channel();
-        self.shared.queue.push(Request::Close { reply });
+        self.shortcut.close();
+        self.shared.queue.ask(Request::Close { reply });
         answer.await.unwrap_or(Err(LedgerError::Unavailable))
     }
+}
+
+/// An open row on its way.
+enum Begun {
+    /// Durable, by the short way.
+    Noted(Entry),
+    /// With the writer, who answers.
+    Waits(Answer),
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 //!
 //! One thread owns the connection that writes. A stream reserves its place before anything is paid for ([`Ledger::begin`]), its open row is
 //! durable before the provider is asked, and its final row is handed over without waiting ([`Entry::settle`]). What comes together is written
-//! together.
+//! together. Only the open row of a busy moment is made durable by the thread that waits for it.
 //!
 //! *Durable* means: it survives `kill -9`, because the operating system has it. With [`Durability::Power`] it also survives a power cut.
-//! A row is in the database, where [`Reader`] and other programs see it, a tenth of a second later at the latest; until then it is in a small
-//! file beside it. [`Ledger::stream`] knows both.
+//! A row is in the database, where [`Reader`] and other programs see it, a tenth of a second later at the latest; until then it is in one of
+//! two small files beside it. [`Ledger::stream`] knows both.
 //!
 //! Modules stand in reading order.
 
@@ -21,6 +21,7 @@ mod reply;
 mod writer;
 
 mod recent;
+mod shortcut;
 mod tables;
 
 mod keeper;

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::LedgerError;
 use crate::entry::{Entry, IfDropped, Place};
 use crate::reply::Reply;
+use crate::store::Numbers;
 
 /// Longest time that an ended stream's row waits for company: somebody who waits for an open row brings it along, so it rarely costs a
 /// write of its own.
@@ -19,8 +20,8 @@ const LINGER: Duration = Duration::from_millis(5);
 /// One thing for the writer to do.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Write a row.
-    Write(Row),
+    /// Write a row, whose number is `n`.
+    Write { n: i64, row: Row },
     /// Read a record, after everything before it was written.
     Read { id: StreamId, reply: oneshot::Sender<Result<Option<StreamRecord>, LedgerError>> },
     /// Write what waits, then end.
@@ -32,6 +33,8 @@ pub(crate) enum Request {
 pub(crate) enum Row {
     /// A stream begins, and somebody waits for it until `deadline`.
     Open { record: String, entry: Entry, reply: Reply, deadline: Instant },
+    /// A stream has begun: its open row is durable already, by the short way.
+    Noted { id: StreamId, record: String },
     /// A stream ended.
     End { opened: i64, id: StreamId, record: String, place: Place },
     /// A stream ended without a record of its own.
@@ -41,7 +44,7 @@ pub(crate) enum Row {
 impl Request {
     /// Whether somebody waits for the answer.
     fn is_urgent(&self) -> bool {
-        !matches!(self, Self::Write(Row::End { .. } | Row::GiveUp { .. }))
+        !matches!(self, Self::Write { row: Row::Noted { .. } | Row::End { .. } | Row::GiveUp { .. }, .. })
     }
 }
 
@@ -59,6 +62,8 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Waiting {
     requests: Vec<Request>,
+    /// Given out here, so that rows come to the writer in the order of their numbers.
+    numbers: Numbers,
     urgent: bool,
     closed: bool,
     sleep: Sleep,
@@ -87,15 +92,30 @@ impl Waiting {
 }
 
 impl Queue {
-    /// Hands a request over. False when the ledger is closed; the request is dropped then.
-    pub(crate) fn push(&self, request: Request) -> bool {
+    /// An empty queue, whose rows are numbered by `numbers`.
+    pub(crate) fn new(numbers: Numbers) -> Self {
+        Self { waiting: Mutex::new(Waiting { numbers, ..Waiting::default() }), ..Self::default() }
+    }
+
+    /// Hands a row over and gives its number. `None` when the ledger is closed; the row is dropped then.
+    pub(crate) fn write(&self, row: Row) -> Option<i64> {
         let mut waiting = self.lock();
+        let n = waiting.numbers.next();
+        self.push(waiting, Request::Write { n, row }).then_some(n)
+    }
+
+    /// Asks for something else than a row. False when the ledger is closed.
+    pub(crate) fn ask(&self, request: Request) -> bool {
+        self.push(self.lock(), request)
+    }
+
+    fn push(&self, mut waiting: MutexGuard<'_, Waiting>, request: Request) -> bool {
         if waiting.closed {
             // Dropped only after the lock is released: an entry in it would come back here.
             drop(waiting);
             return false;
         }
-        if matches!(request, Request::Write(_)) {
+        if matches!(request, Request::Write { .. }) {
             self.pending.fetch_add(1, Ordering::Relaxed);
         }
         waiting.closed = matches!(request, Request::Close { .. });
@@ -109,15 +129,18 @@ impl Queue {
         true
     }
 
-    /// Takes everything into `batch`. False when the queue is closed: nothing will come after this.
-    ///
-    /// It waits up to `patience` for something, then until `earliest` for more of it, then up to [`LINGER`] for somebody who cannot wait.
-    pub(crate) fn take(&self, batch: &mut Vec<Request>, patience: Duration, earliest: Instant) -> bool {
-        let mut waiting = self.sleep(self.lock(), Sleep::UntilAny, patience);
+    /// Waits up to `patience` for something, then until `earliest` for more of it, then up to [`LINGER`] for somebody who cannot wait.
+    pub(crate) fn wait(&self, patience: Duration, earliest: Instant) {
+        let waiting = self.sleep(self.lock(), Sleep::UntilAny, patience);
         if !waiting.requests.is_empty() {
-            waiting = self.sleep(waiting, Sleep::Undisturbed, earliest.saturating_duration_since(Instant::now()));
-            waiting = self.sleep(waiting, Sleep::UntilUrgent, LINGER);
+            let waiting = self.sleep(waiting, Sleep::Undisturbed, earliest.saturating_duration_since(Instant::now()));
+            drop(self.sleep(waiting, Sleep::UntilUrgent, LINGER));
         }
+    }
+
+    /// Takes everything into `batch`. False when the queue is closed: nothing will come after this.
+    pub(crate) fn take(&self, batch: &mut Vec<Request>) -> bool {
+        let mut waiting = self.lock();
         batch.append(&mut waiting.requests);
         waiting.urgent = false;
         !waiting.closed

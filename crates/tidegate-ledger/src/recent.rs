@@ -1,27 +1,42 @@
-//! The rows of the last moments, in a file of their own until they are in the database.
+//! The rows of the last moments, in files of their own until they are in the database.
 //!
-//! A commit of SQLite writes whole pages, some ten of them for a single row. So while rows keep coming, each batch is written here, which is
+//! A commit of SQLite writes whole pages, some ten of them for a single row. So while rows keep coming, they are written here, which is
 //! one small write and survives the end of the process just as well, and the database takes them together a little later. After a crash the
 //! next start reads what is left here.
 //!
-//! One line is one row: `round o|e id record round`, where `o` and `e` say that the stream opened or ended. When the database has the rows, a new
-//! round writes over the lines of the last one, because pages that the system has at hand are cheaper than new ones.
+//! There are two files, because rows are added while the database takes those before. New rows go into one of them; [`Recent::turn`], called
+//! when the writer takes what waits, lets the next ones go into the other. So when the database has what the writer had taken, every row of
+//! the file that rests is among it, and the file is free again.
+//!
+//! One line is one row: `round o|e id record round`, where `o` and `e` say that the stream opened or ended. A file that is free begins a new
+//! round, which writes over the lines of the last one, because pages that the system has at hand are cheaper than new ones.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Seek, Write};
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use crate::tables::Fact;
 
-/// The file `<ledger>.recent`.
+/// The files `<ledger>.recent` and `<ledger>.recent2`.
 #[derive(Debug)]
 pub(crate) struct Recent {
+    /// Takes the rows that come.
+    current: Half,
+    /// Rests until the database has its rows, then waits for its turn.
+    other: Half,
+    other_is_free: bool,
+    lines: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Half {
     path: PathBuf,
     file: File,
     round: u64,
     /// A write went wrong, so that the last line may be half a line; nothing may follow it in this round.
     is_torn: bool,
-    lines: Vec<u8>,
 }
 
 /// A row that was left by a gateway that died.
@@ -33,52 +48,96 @@ pub(crate) struct Left<'a> {
 }
 
 impl Recent {
-    /// Where the file of the ledger at `ledger` is.
-    pub(crate) fn path(ledger: &Path) -> PathBuf {
-        let mut path = ledger.as_os_str().to_owned();
-        path.push(".recent");
-        path.into()
+    /// Where the files of the ledger at `ledger` are.
+    pub(crate) fn paths(ledger: &Path) -> [PathBuf; 2] {
+        [".recent", ".recent2"].map(|ending| {
+            let mut path = ledger.as_os_str().to_owned();
+            path.push(ending);
+            path.into()
+        })
     }
 
-    /// Makes the file, or empties it: read it before.
-    pub(crate) fn create(path: PathBuf) -> io::Result<Self> {
-        let file = File::create(&path)?;
-        Ok(Self { path, file, round: 1, is_torn: false, lines: Vec::new() })
+    /// Makes the files, or empties them: read them before.
+    pub(crate) fn create([current, other]: [PathBuf; 2]) -> io::Result<Self> {
+        Ok(Self { current: Half::create(current)?, other: Half::create(other)?, other_is_free: true, lines: Vec::new() })
     }
 
-    /// Adds rows. True when they will survive the end of the process; false when the database has to take them at once.
+    /// Adds a stream's open row. True when it will survive the end of the process.
+    pub(crate) fn append_open(&mut self, id: impl Display, record: &str) -> bool {
+        self.lines.clear();
+        self.current.line(&mut self.lines, "o", id, record);
+        self.current.append(&self.lines)
+    }
+
+    /// Adds the rows that are not here yet. True when all will survive the end of the process; false when the database has to take them at once.
     pub(crate) fn append(&mut self, facts: &[Fact]) -> bool {
-        if self.is_torn {
-            return false;
-        }
-        let round = &self.round.to_string();
         self.lines.clear();
         for fact in facts {
-            let (kind, id, record) = match fact {
-                Fact::Open { id, record, .. } => ("o", id, record),
-                Fact::End { id, record, .. } => ("e", id, record),
+            match fact {
+                Fact::Open { is_noted: true, .. } => {}
+                Fact::Open { id, record, .. } => self.current.line(&mut self.lines, "o", id, record),
+                Fact::End { id, record, .. } => self.current.line(&mut self.lines, "e", id, record),
                 // Rare, and its record is made inside the database.
                 Fact::GiveUp { .. } => return false,
-            };
-            self.lines.extend_from_slice([round, kind, id, record, round].join(" ").as_bytes());
-            self.lines.push(b'\n');
+            }
         }
-        self.is_torn |= self.file.write_all(&self.lines).is_err();
+        self.lines.is_empty() || self.current.append(&self.lines)
+    }
+
+    /// Lets the next rows go into the other file, if that is free.
+    ///
+    /// What is here must then be taken before another row is added: [`Self::free`] relies on it.
+    pub(crate) fn turn(&mut self) {
+        if self.other_is_free {
+            mem::swap(&mut self.current, &mut self.other);
+            self.other_is_free = false;
+        }
+    }
+
+    /// The database has all rows that were added before the last [`Self::turn`].
+    ///
+    /// They stay in their file until they are written over, and do no harm: rows that the database has are not taken from here again.
+    pub(crate) fn free(&mut self) {
+        self.other.begin_round();
+        self.other_is_free = true;
+    }
+
+    /// As [`Self::free`], and empties the file: a row that the database deletes must not come back from here.
+    pub(crate) fn forget(&mut self) {
+        self.free();
+        // Where it fails, it is tried again.
+        let _ = self.other.file.set_len(0);
+    }
+
+    /// Takes the files away after the last row.
+    pub(crate) fn remove(&self) {
+        for half in [&self.current, &self.other] {
+            // One that stays does no harm, as above.
+            let _ = fs::remove_file(&half.path);
+        }
+    }
+}
+
+impl Half {
+    fn create(path: PathBuf) -> io::Result<Self> {
+        let file = File::create(&path)?;
+        Ok(Self { path, file, round: 1, is_torn: false })
+    }
+
+    fn line(&mut self, lines: &mut Vec<u8>, kind: &str, id: impl Display, record: &str) {
+        let round = self.round;
+        // Memory takes every line.
+        self.is_torn |= writeln!(lines, "{round} {kind} {id} {record} {round}").is_err();
+    }
+
+    fn append(&mut self, lines: &[u8]) -> bool {
+        self.is_torn = self.is_torn || self.file.write_all(lines).is_err();
         !self.is_torn
     }
 
-    /// Begins a new round: the database has the rows of this one.
-    ///
-    /// They stay in the file until they are written over, and do no harm: rows that the database has are not taken from here again.
-    pub(crate) fn clear(&mut self) {
+    fn begin_round(&mut self) {
         self.round += 1;
         self.is_torn = self.file.rewind().is_err();
-    }
-
-    /// Takes the file away after the last row.
-    pub(crate) fn remove(&self) {
-        // One that stays does no harm, as above.
-        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -1,6 +1,5 @@
 //! The rows of streams in the database.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -10,7 +9,7 @@ use tidegate_core::record::{DisconnectSource, StreamRecord};
 use crate::entry::{IfDropped, Place};
 use crate::recent::Left;
 use crate::row;
-use crate::store::{LOCK_WAIT, number_at, unix_millis};
+use crate::store::{LOCK_WAIT, Numbers, number_at, unix_millis};
 
 /// Old rows that go in one transaction, which takes some milliseconds.
 pub(crate) const SWEEP_ROWS: usize = 256;
@@ -21,8 +20,8 @@ const LAST_NUMBER: &str = "SELECT max(coalesce((SELECT max(n) FROM ended_streams
 /// A change of one stream. What is there already stays, so that applying one twice is the same as once.
 #[derive(Debug)]
 pub(crate) enum Fact {
-    /// It opened.
-    Open { n: i64, id: String, record: String },
+    /// It opened; `is_noted` says that [`Recent`](crate::recent::Recent) has the row by the short way.
+    Open { n: i64, id: String, record: String, is_noted: bool },
     /// It ended; `opened` is the number of its open row.
     End {
         n: i64,
@@ -51,23 +50,17 @@ impl Fact {
     }
 }
 
-/// The connection that writes streams, and the number of the last change.
+/// The connection that writes streams.
 #[derive(Debug)]
 pub(crate) struct Tables {
     conn: Connection,
-    last_number: i64,
 }
 
 impl Tables {
-    pub(crate) fn new(conn: Connection) -> rusqlite::Result<Self> {
-        let last_number = conn.query_row(LAST_NUMBER, [], |row| row.get(0))?;
-        Ok(Self { conn, last_number })
-    }
-
-    /// The number of a change that happens now: greater than every one before, whatever the calendar's clock does.
-    pub(crate) fn next_number(&mut self) -> i64 {
-        self.last_number = number_at(unix_millis()).max(self.last_number + 1);
-        self.last_number
+    /// The tables, and the numbers of the changes to come.
+    pub(crate) fn new(conn: Connection) -> rusqlite::Result<(Self, Numbers)> {
+        let last = conn.query_row(LAST_NUMBER, [], |row| row.get(0))?;
+        Ok((Self { conn }, Numbers::after(last)))
     }
 
     /// Writes all changes, or none.
@@ -81,11 +74,12 @@ impl Tables {
             // Numbers grow, so what opened after the first of these facts opened among them.
             let first = facts.first().map_or(i64::MAX, Fact::number);
             let ending = |fact: &Fact| if let Fact::End { opened, .. } = fact { Some(*opened) } else { None };
-            let short: HashSet<i64> = facts.iter().filter_map(ending).filter(|opened| *opened >= first).collect();
+            let mut short: Vec<i64> = facts.iter().filter_map(ending).filter(|opened| *opened >= first).collect();
+            short.sort_unstable();
             for fact in facts {
                 match fact {
-                    Fact::Open { n, .. } if short.contains(n) => {}
-                    Fact::Open { n, id, record } => {
+                    Fact::Open { n, .. } if short.binary_search(n).is_ok() => {}
+                    Fact::Open { n, id, record, .. } => {
                         open.execute(params![n, id, record])?;
                     }
                     Fact::End { n, id, opened, record, .. } => {
@@ -110,8 +104,8 @@ impl Tables {
     }
 
     /// Takes what a gateway that died had not written here yet. Rows that are here already stay as they are.
-    pub(crate) fn take_left<'a>(&mut self, left: impl Iterator<Item = Left<'a>>) -> rusqlite::Result<()> {
-        let rows: Vec<_> = left.map(|left| (self.next_number(), left)).collect();
+    pub(crate) fn take_left<'a>(&self, left: impl Iterator<Item = Left<'a>>, numbers: &mut Numbers) -> rusqlite::Result<()> {
+        let rows: Vec<_> = left.map(|left| (numbers.next(), left)).collect();
         in_transaction(&self.conn, |conn| {
             let mut open = conn.prepare(
                 "INSERT OR IGNORE INTO open_streams (n, id, record) SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM ended_streams WHERE id = ?2)",
@@ -131,12 +125,12 @@ impl Tables {
     }
 
     /// Closes what a gateway left open that died. Returns how many streams that were.
-    pub(crate) fn interrupt_open(&mut self) -> rusqlite::Result<u64> {
+    pub(crate) fn interrupt_open(&self, numbers: &mut Numbers) -> rusqlite::Result<u64> {
         let left: Vec<i64> = {
             let mut select = self.conn.prepare("SELECT n FROM open_streams ORDER BY n")?;
             select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?
         };
-        let changes: Vec<(i64, i64)> = left.into_iter().map(|opened| (opened, self.next_number())).collect();
+        let changes: Vec<(i64, i64)> = left.into_iter().map(|opened| (opened, numbers.next())).collect();
         in_transaction(&self.conn, |conn| {
             for &(opened, n) in &changes {
                 give_up(conn, opened, n, IfDropped::Interrupted, None)?;

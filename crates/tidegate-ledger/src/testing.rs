@@ -46,7 +46,7 @@ pub(crate) fn ended_record(id: StreamId, status: Status) -> StreamRecord {
 }
 
 pub(crate) fn opening(id: StreamId) -> Opening {
-    Opening { id, created_unix_ms: unix_millis(), record: open_record(id) }
+    Opening { id, created_unix_ms: unix_millis(), record: Box::new(open_record(id)) }
 }
 
 /// Waits for another thread's work, which no simulated clock can move.

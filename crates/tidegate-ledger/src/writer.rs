@@ -18,7 +18,8 @@ use crate::key_table::KeyTable;
 use crate::queue::{Queue, Request, Row};
 use crate::recent::{self, Recent};
 use crate::reply::{Reply, Tidings};
-use crate::store::{self, WriterLock};
+use crate::shortcut::Shortcut;
+use crate::store::{self, Numbers, WriterLock};
 use crate::tables::{Fact, SWEEP_ROWS, Tables};
 use crate::{Durability, LedgerError, LedgerSettings, row};
 
@@ -26,11 +27,12 @@ use crate::{Durability, LedgerError, LedgerSettings, row};
 /// quiet moment goes into the database at once.
 const APPLY_SPACING: Duration = Duration::from_millis(100);
 /// While many streams run, batches are this far apart, so that each wakes the thread for several rows.
-const BATCH_SPACING: Duration = Duration::from_micros(500);
+pub(crate) const BATCH_SPACING: Duration = Duration::from_micros(500);
 /// With fewer streams than this, nobody is worth waiting for.
 const COMPANY: usize = 8;
-/// While many streams run, the database's lock is asked for this rarely where its pages can wait.
-const LOCK_SPACING: Duration = Duration::from_millis(5);
+/// Where the database's pages can wait, its lock is asked for this rarely. A fraction of the time that a look counts for the short way, so
+/// that it stays open while streams keep coming.
+const LOCK_SPACING: Duration = Duration::from_millis(25);
 /// Pause between attempts while rows cannot be written.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// How long the last rows are tried at the end.
@@ -42,6 +44,7 @@ const SWEEP_AGAIN: Duration = Duration::from_millis(20);
 /// What [`start`] made.
 pub(crate) struct Started {
     pub(crate) queue: Arc<Queue>,
+    pub(crate) shortcut: Arc<Shortcut>,
     pub(crate) keys: Arc<ArcSwap<KeyTable>>,
     pub(crate) interrupted: u64,
 }
@@ -52,16 +55,22 @@ pub(crate) fn start(settings: &LedgerSettings) -> Result<Started, LedgerError> {
     // The lock comes first: open rows of a gateway that lives must not be touched.
     let lock = WriterLock::take(path)?;
     let failed = |source| LedgerError::Start { path: path.clone(), source };
-    let mut tables = Tables::new(store::open(path, settings.durability)?)?;
-    take_left(&mut tables, &Recent::path(path))?;
-    let interrupted = tables.interrupt_open()?;
-    let recent = Recent::create(Recent::path(path)).map_err(failed)?;
+    let (tables, mut numbers) = Tables::new(store::open(path, settings.durability)?)?;
+    for path in Recent::paths(path) {
+        take_left(&tables, &path, &mut numbers)?;
+    }
+    let interrupted = tables.interrupt_open(&mut numbers)?;
+    let recent = Recent::create(Recent::paths(path)).map_err(failed)?;
 
     let side = store::open(path, settings.durability)?;
     let keys = Arc::new(ArcSwap::from_pointee(KeyTable::load(&side)?));
     let keeper = Keeper::start(side, Arc::clone(&keys)).map_err(failed)?;
-    let queue = Arc::new(Queue::default());
-    let mut writer = Writer::new(tables, recent, Arc::clone(&queue), settings);
+    let queue = Arc::new(Queue::new(numbers));
+    let shortcut = Arc::new(Shortcut::new(recent));
+    if settings.durability == Durability::Power {
+        shortcut.close();
+    }
+    let mut writer = Writer::new(tables, Arc::clone(&shortcut), Arc::clone(&queue), settings);
     let body = move || {
         let (close, result) = writer.run();
         // Only now is the ledger free for the next one, and only then is it told to be closed.
@@ -71,13 +80,13 @@ pub(crate) fn start(settings: &LedgerSettings) -> Result<Started, LedgerError> {
         }
     };
     thread::Builder::new().name("ledger".to_owned()).spawn(body).map_err(failed)?;
-    Ok(Started { queue, keys, interrupted })
+    Ok(Started { queue, shortcut, keys, interrupted })
 }
 
 /// Takes over what a gateway that died had written beside the database only.
-fn take_left(tables: &mut Tables, path: &Path) -> Result<(), LedgerError> {
+fn take_left(tables: &Tables, path: &Path, numbers: &mut Numbers) -> Result<(), LedgerError> {
     match fs::read(path) {
-        Ok(bytes) => Ok(tables.take_left(recent::left(&String::from_utf8_lossy(&bytes)))?),
+        Ok(bytes) => Ok(tables.take_left(recent::left(&String::from_utf8_lossy(&bytes)), numbers)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(LedgerError::Start { path: path.to_owned(), source }),
     }
@@ -89,7 +98,7 @@ type Reader = (StreamId, oneshot::Sender<Result<Option<StreamRecord>, LedgerErro
 /// What waits to be written, and with what.
 struct Writer {
     tables: Tables,
-    recent: Recent,
+    shortcut: Arc<Shortcut>,
     queue: Arc<Queue>,
     /// What the database does not have yet, in order.
     facts: Vec<Fact>,
@@ -113,11 +122,11 @@ struct Waiter {
 }
 
 impl Writer {
-    fn new(tables: Tables, recent: Recent, queue: Arc<Queue>, settings: &LedgerSettings) -> Self {
+    fn new(tables: Tables, shortcut: Arc<Shortcut>, queue: Arc<Queue>, settings: &LedgerSettings) -> Self {
         let now = Instant::now();
         Self {
             tables,
-            recent,
+            shortcut,
             queue,
             facts: Vec::new(),
             waiters: Vec::new(),
@@ -138,11 +147,12 @@ impl Writer {
         let mut close = None;
         let mut goes_on = true;
         while goes_on {
-            goes_on = self.queue.take(&mut requests, self.patience(), self.batch_at);
+            self.queue.wait(self.patience(), self.batch_at);
+            goes_on = self.take_waiting(&mut requests);
             let durable = self.facts.len();
             for request in requests.drain(..) {
                 match request {
-                    Request::Write(row) => self.take(row),
+                    Request::Write { n, row } => self.take(n, row),
                     Request::Read { id, reply } => readers.push((id, reply)),
                     Request::Close { reply } => close = Some(reply),
                 }
@@ -162,13 +172,23 @@ impl Writer {
         next.saturating_duration_since(Instant::now())
     }
 
-    fn take(&mut self, row: Row) {
-        let n = self.tables.next_number();
+    /// Takes everything, and turns the files of the last moments where that is possible: what is in the one that rests is then taken.
+    fn take_waiting(&self, requests: &mut Vec<Request>) -> bool {
+        let mut recent = self.shortcut.recent();
+        recent.turn();
+        self.queue.take(requests)
+    }
+
+    fn take(&mut self, n: i64, row: Row) {
         match row {
             Row::Open { record, mut entry, reply, deadline } => {
                 entry.opened = Some(n);
-                self.facts.push(Fact::Open { n, id: entry.id().to_string(), record });
+                self.facts.push(Fact::Open { n, id: entry.id().to_string(), record, is_noted: false });
                 self.waiters.push(Waiter { entry, reply: Some(reply), deadline });
+            }
+            Row::Noted { id, record } => {
+                self.open += 1;
+                self.facts.push(Fact::Open { n, id: id.to_string(), record, is_noted: true });
             }
             Row::End { opened, id, record, place } => {
                 self.open = self.open.saturating_sub(1);
@@ -190,27 +210,31 @@ impl Writer {
             self.batch_at = now + if self.open < COMPANY { Duration::ZERO } else { BATCH_SPACING };
         }
         let may_wait = self.durability == Durability::Process && (!is_time || self.queue.is_failing());
-        let is_noted = has_fresh && may_wait && self.can_begin(now) && self.recent.append(&self.facts[durable..]);
+        let is_noted = has_fresh && may_wait && self.note(now, durable);
         if is_noted {
             self.tell();
         }
         let must_apply = is_time || (has_fresh && !is_noted);
         if must_apply && !self.facts.is_empty() && !self.apply() && has_fresh && !is_noted {
             // Ends that the database does not take now shall at least survive the process.
-            self.recent.append(&self.facts[durable..]);
+            self.shortcut.recent().append(&self.facts[durable..]);
         }
     }
 
-    /// Nothing is begun that the database would not take: its lock is asked for even where its pages can wait.
-    fn can_begin(&mut self, now: Instant) -> bool {
-        if self.waiters.is_empty() || now < self.lock_at {
-            return true;
+    /// Writes facts beside the database. Nothing shall begin that the database would not take, so its lock is asked for even where its pages
+    /// can wait, and new streams may take the short way when all is well.
+    fn note(&mut self, now: Instant, durable: usize) -> bool {
+        let fresh = &self.facts[durable..];
+        let looks = now >= self.lock_at && fresh.iter().any(|fact| matches!(fact, Fact::Open { .. }));
+        if looks && !self.tables.is_free() {
+            return false;
         }
-        let is_free = self.tables.is_free();
-        if is_free && self.open >= COMPANY {
+        let is_noted = self.shortcut.recent().append(fresh);
+        if looks && is_noted {
             self.lock_at = now + LOCK_SPACING;
+            self.shortcut.vouch(now);
         }
-        is_free
+        is_noted
     }
 
     /// Gives the database all facts. False when it does not take them: they stay.
@@ -225,7 +249,8 @@ impl Writer {
                 }
                 self.queue.written(rows);
                 self.facts.clear();
-                self.recent.clear();
+                self.shortcut.recent().free();
+                self.shortcut.vouch(Instant::now());
                 self.tell();
             }
             Err(error) => {
@@ -279,6 +304,9 @@ impl Writer {
         if now < self.sweep_at {
             return;
         }
+        if self.facts.is_empty() {
+            self.shortcut.recent().forget();
+        }
         let swept = self.tables.sweep(self.retention);
         if let Err(error) = &swept {
             tracing::warn!(%error, "old records cannot be deleted");
@@ -296,7 +324,7 @@ impl Writer {
             }
             pause(RETRY_PAUSE);
         }
-        self.recent.remove();
+        self.shortcut.recent().remove();
         Ok(())
     }
 }

@@ -35,8 +35,9 @@ impl Session {
         match prompt.id.as_deref().and_then(|id| self.receipt(id)) {
             Some(receipt) => self.say(Body::Ack(self.ack(receipt)), out),
             None => {
-                let problem = Problem { id: prompt.id.clone(), retry_after: Some(RETRY_AFTER), ..Problem::of(Code::Failure(why)) };
-                self.complain(problem, out);
+                let message = Some(Arc::from("prompts cannot be queued right now; send it again in a moment"));
+                let (id, retry_after) = (prompt.id.clone(), Some(RETRY_AFTER));
+                self.complain(Problem { id, message, retry_after, ..Problem::of(Code::Failure(why)) }, out);
             }
         }
     }

@@ -90,6 +90,34 @@ async fn words_come_one_by_one_through_the_deployed_proxy_and_one_key_opens_both
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_opens_a_session_through_the_deployed_proxy_and_another_gateway_opens_them_while_the_first_is_away() -> Result<()> {
+    let mut deployed = Deployed::start("m: 'hello' end").await?;
+    let proxy = deployed.nginx.addr();
+    for _ in 0..3 {
+        let key = [("authorization".to_owned(), format!("Bearer {}", deployed.key))];
+        let made = Answer::to(proxy, &request("POST", "/v1/sessions/tickets", &key, b"")).await?.view().await?;
+        let ticket = made.body.as_ref().and_then(|body| body["ticket"].as_str()).with_context(|| format!("{made:?}"))?;
+        assert_eq!(handshake(proxy, &format!("/v1/sessions?ticket={ticket}"), None).await?, 101);
+    }
+    for path in ["/v1/sessions", "/"] {
+        assert_eq!(handshake(proxy, path, Some(&deployed.key)).await?, 101, "{path}");
+    }
+    deployed.gateways[0].signal(Signal::KILL)?;
+    deployed.gateways[0].ended().await?;
+    assert_eq!(handshake(proxy, "/v1/sessions", Some(&deployed.key)).await?, 101);
+    Ok(())
+}
+
+/// The status of the answer to a WebSocket's handshake.
+async fn handshake(addr: SocketAddr, path: &str, key: Option<&str>) -> Result<u16> {
+    let words = [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13")];
+    let nonce = [("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")];
+    let mut headers: Vec<(String, String)> = words.iter().chain(&nonce).map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    headers.extend(key.map(|key| ("x-api-key".to_owned(), key.to_owned())));
+    Ok(Answer::to(addr, &request("GET", path, &headers, b"")).await?.status)
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metrics_and_readiness_are_not_reached_through_the_proxy() -> Result<()> {
     let deployed = Deployed::start("m: 'hello' end").await?;
     for path in ["/metrics", "/readyz", "/healthz", "/"] {

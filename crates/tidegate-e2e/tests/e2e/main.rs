@@ -29,6 +29,7 @@ mod degrade;
 mod restart;
 
 mod ws_conformance;
+mod ws_handshake;
 
 mod disconnect;
 mod drain;
@@ -45,5 +46,8 @@ mod streams_command;
 mod deployment;
 mod proxy;
 mod sdk;
+mod session_clients;
+
+mod sessions;
 
 mod chaos;

@@ -1,5 +1,7 @@
 //! Behind a real nginx: words still come one by one, and long answers complete.
 
+mod sessions;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result};

@@ -1,10 +1,13 @@
-//! What opens a provider's door is seen by that door alone.
+//! What opens a provider's door is seen by that door alone; what is said in a session, by those who speak.
 
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result};
+use serde_json::json;
+use tidegate_e2e::chat::request;
+use tidegate_e2e::websocket::{BINARY, TEXT};
 use tidegate_e2e::world::PROVIDER_KEY;
-use tidegate_e2e::{Chat, Edge, ForwardProxy, Manner, World, WorldBuilder};
+use tidegate_e2e::{Answer, Chat, Edge, ForwardProxy, Frame, Heard, Manner, WebSocket, World, WorldBuilder, eventually};
 
 /// The proxy's name and password in an address, and everything that would give them away.
 const CREDENTIALS: &str = "gatekeeper:h%26nter-two";
@@ -41,20 +44,30 @@ async fn everything_told(world: &World, models: &[&str]) -> Result<String> {
         writeln!(told, "{arguments:?}: {}", world.command(arguments).await?)?;
     }
     writeln!(told, "models: {:?}\nmetrics: {}", world.gateway.get("/v1/models").await?, world.gateway.text("/metrics").await?)?;
-    writeln!(told, "log: {}", world.gateway.printed())?;
+    told += &everything_kept(world)?;
+    Ok(told)
+}
+
+/// What the gateway logged, and every file that it wrote.
+fn everything_kept(world: &World) -> Result<String> {
+    let mut kept = format!("log: {}\n", world.gateway.printed());
     for file in std::fs::read_dir(world.folder())? {
         let path = file?.path();
         if path.ends_with("tidegate.toml") {
             continue;
         }
-        writeln!(told, "{}: {}", path.display(), String::from_utf8_lossy(&std::fs::read(&path)?))?;
+        writeln!(kept, "{}: {}", path.display(), String::from_utf8_lossy(&std::fs::read(&path)?))?;
     }
-    Ok(told)
+    Ok(kept)
 }
 
 /// Fails with the places that give a secret away.
 fn nothing_in(told: &str) {
-    for secret in SECRETS {
+    none_of(&SECRETS, told);
+}
+
+fn none_of(secrets: &[&str], told: &str) {
+    for secret in secrets {
         let found: Vec<String> = told.match_indices(secret).map(|(at, _)| around(told, at)).collect();
         assert!(found.is_empty(), "{secret} is told {} times, as in {:#?}", found.len(), &found[..found.len().min(5)]);
     }
@@ -113,7 +126,57 @@ async fn a_reload_that_is_refused_tells_no_secret() -> Result<()> {
     let text = std::fs::read_to_string(&path)?;
     std::fs::write(&path, text.replace("api_key = ", "apikey = ").replace("proxy = \"http://", "proxy = \"ftp://"))?;
     world.gateway.signal(rustix::process::Signal::HUP)?;
-    tidegate_e2e::eventually("the refusal", async || Some(()).filter(|()| world.gateway.printed().contains("apikey"))).await?;
+    eventually("the refusal", async || Some(()).filter(|()| world.gateway.printed().contains("apikey"))).await?;
     nothing_in(&world.gateway.printed());
+    Ok(())
+}
+
+/// In every prompt and every answer, and nowhere else.
+const SAID: &str = "spoken-in-confidence";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_in_a_session_is_in_no_log_line_whatever_the_log_is_asked_for() -> Result<()> {
+    let call = json!({"index": 0, "id": "call_1", "type": "function", "function": {"name": "note", "arguments": SAID}});
+    let chunk = json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"tool_calls": [call]}}]});
+    let scenario = format!("m: '{SAID}' end; cut: '{SAID}' cut; tools: data '{chunk}' end; refused: status 400 message '{SAID}'");
+    let everything = "trace,tungstenite=trace,tungstenite::protocol=trace,tokio_tungstenite=trace,tidegate_gateway::session=trace";
+    let (world, key) = World::of(&scenario).environment("RUST_LOG", everything).start_with_key().await?;
+    let addr = world.gateway.addr();
+
+    // The ways in: by a ticket, and by a key among the subprotocols.
+    let authorization = [("authorization".to_owned(), format!("Bearer {key}"))];
+    let ticket = Answer::to(addr, &request("POST", "/v1/sessions/tickets", &authorization, b"")).await?.view().await?;
+    let ticket = ticket.body.context("a ticket")?["ticket"].as_str().context("a ticket")?.to_owned();
+    let subprotocols = format!("tidegate.v1, bearer.{key}");
+    let mut by_ticket = WebSocket::open(addr, &format!("/v1/sessions?ticket={ticket}"), &[]).await?;
+    let mut by_key = WebSocket::open(addr, "/v1/sessions", &[("sec-websocket-protocol", &subprotocols)]).await?;
+
+    // All that can be said in a session, well and badly.
+    for (model, end) in [("m", "COMPLETE"), ("cut", "ERROR"), ("tools", "COMPLETE"), ("refused", "ERROR")] {
+        let id = format!("{SAID} {model}");
+        by_ticket.say(&json!({"type": "PROMPT", "content": SAID, "system": SAID, "id": id, "model": model})).await?;
+        by_ticket.until(end).await?;
+    }
+    for message in [json!({"type": SAID}), json!({"type": "CANCEL", "taskId": SAID}), json!(SAID)] {
+        by_ticket.say(&message).await?;
+        by_ticket.until("ERROR").await?;
+    }
+    by_ticket.send(&Frame::new(BINARY, SAID).bytes()).await?;
+    by_ticket.until("ERROR").await?;
+    by_key.say(&json!({"type": "RESUME", "sessionId": SAID, "lastSeq": 0})).await?;
+    by_key.until("SESSION").await?;
+
+    // The ways out: with a word, and by a broken frame.
+    by_ticket.send(&Frame::close(1000, SAID.as_bytes()).bytes()).await?;
+    by_key.send(&Frame::new(TEXT, SAID).reserved(7).bytes()).await?;
+    for mut socket in [by_ticket, by_key] {
+        while let Heard::Frame(_) = socket.next().await? {}
+    }
+
+    // Both are over, and the log has come to the last of it.
+    eventually("the records", async || world.gateway.metric("tidegate_streams_total").await.ok().filter(|ended| *ended > 0.0)).await?;
+    let kept = everything_kept(&world)?;
+    none_of(&[SAID, &key, &ticket, PROVIDER_KEY], &kept);
+    assert!(kept.contains("\"level\":\"DEBUG\""), "the log was to tell everything: {}", world.gateway.printed());
     Ok(())
 }

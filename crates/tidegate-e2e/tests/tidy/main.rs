@@ -16,7 +16,10 @@ const TOO_LONG: usize = 800;
 /// Packages in the lock file, tests and benchmark included.
 const LOCKED_PACKAGES: usize = 400;
 /// Lines of code (neither blank nor comment) of `serve.rs` and the seven stages, recovery included, which a newcomer should read in an afternoon.
-const PATH_OF_A_STREAM: usize = 5_200;
+const PATH_OF_A_STREAM: usize = 5_300;
+/// Files in the stages' folders that no request runs through whose client waits for its answer, with the reason.
+const BESIDE_THE_PATH: &[(&str, &str)] =
+    &[("deliver/background.rs", "an answer without a client: a second way out, as sessions are a second way in")];
 
 /// What each crate may use of ours in production.
 const EDGES: &[(&str, &[&str])] = &[
@@ -219,6 +222,7 @@ fn the_path_of_a_stream_stays_readable_in_an_afternoon() {
         .production()
         .filter_map(|file| Some((file, file.path.strip_prefix("crates/tidegate-gateway/src/")?)))
         .filter(|(_, inside)| stages.iter().any(|stage| inside.split(['/', '.']).next() == Some(stage)))
+        .filter(|(_, inside)| !BESIDE_THE_PATH.iter().any(|(beside, _reason)| beside == inside))
         .map(|(file, _)| file.code_lines().count())
         .sum();
     assert!(lines <= PATH_OF_A_STREAM, "{lines} lines, the bound is {PATH_OF_A_STREAM}");

@@ -8,6 +8,7 @@ use tidegate_core::breaker::State;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::StreamId;
 use tidegate_core::record::StreamRecord;
+use tidegate_queue::Depth;
 use tidegate_wire::names::{path, session as names, value};
 use tidegate_wire::openai_chat;
 
@@ -17,6 +18,7 @@ use crate::deliver::answer::{AnswerBody, Response};
 use crate::deliver::refuse;
 use crate::drain::Stage;
 use crate::gateway::{Gateway, Role};
+use crate::record::metrics::Present;
 use crate::route::standing::Snapshot;
 use crate::serve;
 use crate::session::{self, handshake, tickets};
@@ -39,7 +41,7 @@ pub async fn answer(gateway: Arc<Gateway>, meter: Arc<Meter>, request: Request<I
         path::CHAT_COMPLETIONS => wrong_method("POST"),
         path::HEALTHZ if is_read => json(StatusCode::OK, r#"{"status":"ok"}"#),
         path::READYZ if is_read => ready(&gateway),
-        path::METRICS if is_read => metrics(&gateway),
+        path::METRICS if is_read => metrics(&gateway).await,
         path::MODELS if is_read => models(&gateway, &request),
         other if is_read && other.starts_with(path::STREAMS) => stream(&gateway, &request).await,
         path::SESSIONS => session::open(&gateway, request),
@@ -74,14 +76,29 @@ fn resting_targets(gateway: &Gateway) -> Vec<serde_json::Value> {
     resting.map(told).collect()
 }
 
-fn metrics(gateway: &Gateway) -> Response {
+async fn metrics(gateway: &Gateway) -> Response {
     let now = tokio::time::Instant::now();
     for provider in gateway.setup().providers.values() {
         let serving = provider.keys.awake(now);
         gateway.metrics.provider_keys(&provider.name, serving, provider.keys.count() - serving);
     }
-    let text =
-        gateway.metrics.encode(gateway.permits.running(), gateway.ledger.pending(), &gateway.standings.snapshot(gateway.clock.now()));
+    let sessions = &gateway.sessions;
+    let queue = match &gateway.queue {
+        None => Some(Depth { waiting: sessions.pool.waiting() as u64, running: sessions.pool.running() as u64 }),
+        Some(queue) => queue.depth().await.ok(),
+    };
+    let present = Present {
+        queue,
+        open_streams: gateway.permits.running(),
+        ledger_pending: gateway.ledger.pending(),
+        activities: gateway.tasks.running(),
+        sessions: sessions.permits.running(),
+        tasks_waiting: sessions.places.taken(),
+        tasks_running: sessions.pool.running(),
+        pool_size: sessions.pool.size(),
+        pool_waiting: sessions.pool.waiting(),
+    };
+    let text = gateway.metrics.encode(present, &gateway.standings.snapshot(gateway.clock.now()));
     let mut response = Response::new(AnswerBody::plain(text));
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);

@@ -33,7 +33,8 @@ pub struct Patience {
 impl Patience {
     /// How long the client of a stream that has ended may take for the `bytes` that are left of it. Such a stream has no limit of its own any
     /// more: without this one, a byte now and then would hold its place for ever.
-    fn for_rest(self, bytes: u64) -> Duration {
+    #[must_use]
+    pub fn for_rest(self, bytes: u64) -> Duration {
         self.slow.saturating_add(Duration::from_secs(bytes / SLOWEST_PACE))
     }
 }
@@ -68,6 +69,19 @@ pub struct MeteredIo {
     /// The HTTP library waits for bytes itself, so it will notice their end.
     is_read: bool,
     counted: Counted,
+}
+
+/// A client's socket without all that HTTP needs.
+#[derive(Debug)]
+pub struct Bare {
+    /// The socket.
+    pub tcp: TcpStream,
+    /// Bytes that were read of it already.
+    pub read: Vec<u8>,
+    /// Counts its connection.
+    pub counted: Counted,
+    /// How long its client may keep the gateway waiting.
+    pub patience: Patience,
 }
 
 /// The account of a connection that is there.
@@ -107,10 +121,10 @@ impl MeteredIo {
         }
     }
 
-    /// The bare socket, what was read of it ahead of time, and its count: what follows is no HTTP.
+    /// The bare socket: what follows is no HTTP.
     #[must_use]
-    pub fn into_tcp(self) -> (TcpStream, Vec<u8>, Counted) {
-        (self.tcp, self.ahead, self.counted)
+    pub fn into_bare(self) -> Bare {
+        Bare { tcp: self.tcp, read: self.ahead, counted: self.counted, patience: self.patience }
     }
 
     /// Ready once `until` has passed. The timer is kept and moved, not made anew for every request.

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
 use super::framing::Framing;
 use super::io::Io;
@@ -123,12 +123,18 @@ fn poll_head_bytes(io: &mut Io, rest: &mut BytesMut, cx: &mut Context<'_>) -> Po
     if rest.len() >= MAX_HEAD {
         return Poll::Ready(Err(H1Error::BadHead("it is too large")));
     }
-    rest.reserve(2048);
-    let read = ready!(pin!(io.read_buf(rest)).poll(cx));
-    Poll::Ready(match read.map_err(|error| before_answer(error, rest))? {
-        0 if rest.is_empty() => Err(H1Error::ClosedBeforeAnswer),
-        0 => Err(H1Error::BadHead("it is cut off")),
-        _ => Ok(()),
+    SCRATCH_BUFFER.with_borrow_mut(|scratch| {
+        let mut read = ReadBuf::new(scratch);
+        let result = ready!(Pin::new(io).poll_read(cx, &mut read));
+        result.map_err(|error| before_answer(error, rest))?;
+        Poll::Ready(match read.filled() {
+            [] if rest.is_empty() => Err(H1Error::ClosedBeforeAnswer),
+            [] => Err(H1Error::BadHead("it is cut off")),
+            bytes => {
+                rest.extend_from_slice(bytes);
+                Ok(())
+            }
+        })
     })
 }
 
@@ -147,6 +153,9 @@ fn before_answer(error: io::Error, rest: &BytesMut) -> H1Error {
 ///
 /// [`H1Error::BadHead`].
 pub fn parse_head(bytes: &mut BytesMut) -> Result<Option<AnswerHead>, H1Error> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
     let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut parsed = httparse::Response::new(&mut lines);
     let length = match parsed.parse(bytes).map_err(|_| H1Error::BadHead("it is not HTTP/1"))? {

@@ -170,17 +170,18 @@ async fn over_h1(provider: &Provider, mut io: Io, call: &Call, steps: &Steps) ->
 async fn over_h2(provider: &Provider, place: Place, call: &Call, steps: &Arc<Steps>) -> Result<(AnswerHead, Wire), H2Error> {
     steps.reach(Phase::Connected);
     let mut headers = provider.headers().clone();
-    headers.extend(call.headers.clone());
+    headers.extend(call.headers.iter().map(|(name, value)| (Some(name.clone()), value.clone())));
     let (head, body) = place.send(&provider.uri(call.endpoint), &headers, call.body.clone(), steps).await?;
     Ok((head, Wire::H2(body)))
 }
 
 fn request_head(provider: &Provider, call: &Call) -> Bytes {
-    let mut head = BytesMut::with_capacity(1024);
+    let mut head = BytesMut::with_capacity(512);
     head.put_slice(b"POST ");
-    head.put_slice(provider.target(call.endpoint).as_bytes());
+    head.put_slice(provider.address().as_bytes());
+    head.put_slice(call.endpoint.as_bytes());
     head.put_slice(b" HTTP/1.1\r\n");
-    for (name, value) in provider.headers().iter().chain(&call.headers) {
+    for (name, value) in provider.headers().iter().chain(call.headers.iter().map(|(name, value)| (name, value))) {
         head.put_slice(name.as_str().as_bytes());
         head.put_slice(b": ");
         head.put_slice(value.as_bytes());

@@ -34,6 +34,7 @@ pub struct Provider {
     settings: Settings,
     base: Url,
     destination: Destination,
+    address: String,
     /// Headers of every request: host, authorization at a plain-text proxy, and the operator's own.
     headers: HeaderMap,
     slots: Arc<Semaphore>,
@@ -97,6 +98,7 @@ impl Provider {
         Ok(Self {
             name: settings.name.as_str().into(),
             base: settings.base_url.clone(),
+            address: address(&settings.base_url, &destination),
             headers: fixed_headers(settings, &destination).map_err(bad)?,
             destination,
             slots: Arc::new(Semaphore::new(slots)),
@@ -123,14 +125,10 @@ impl Provider {
         &self.headers
     }
 
-    /// The request target for `endpoint` (`/chat/completions`): a path, or the whole address where a plain-text proxy asks for it.
+    /// What stands before the endpoint in a request's target: a path, or the whole address where a plain-text proxy asks for it.
     #[must_use]
-    pub fn target(&self, endpoint: &str) -> String {
-        let path = self.base.path().trim_end_matches('/');
-        match &self.destination {
-            Destination::ThroughPlainProxy { .. } => format!("http://{}{path}{endpoint}", self.destination.authority()),
-            _ => format!("{path}{endpoint}"),
-        }
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Whether an answer with this status is not the provider's: 407 is what a proxy says that reads the requests.
@@ -264,6 +262,14 @@ fn keys(settings: &Settings) -> Result<Keys, &'static str> {
         secret(&format!("Bearer {}", key.expose_secret())).ok_or("api_key: it holds a character that no header may carry")
     };
     settings.api_keys.iter().map(authorization).collect::<Result<Vec<_>, _>>().map(Keys::new)
+}
+
+fn address(base: &Url, destination: &Destination) -> String {
+    let path = base.path().trim_end_matches('/');
+    match destination {
+        Destination::ThroughPlainProxy { .. } => format!("http://{}{path}", destination.authority()),
+        Destination::Direct { .. } | Destination::ThroughTunnel { .. } => path.to_owned(),
+    }
 }
 
 fn fixed_headers(settings: &Settings, destination: &Destination) -> Result<HeaderMap, &'static str> {

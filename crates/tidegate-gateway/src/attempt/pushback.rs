@@ -2,8 +2,9 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::HeaderMap;
-use tidegate_wire::names::header;
+use http::{HeaderMap, HeaderName, header};
+
+use crate::header_name;
 
 /// Longest pushback that is believed. Beyond it, asking again teaches more than waiting.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -14,11 +15,13 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// none, or a date in any of the three forms of RFC 9110, section 5.6.7; a date that has passed asks for no wait.
 #[must_use]
 pub fn pushback(headers: &HeaderMap, unix_millis: u64) -> Option<Duration> {
-    let text = |name| headers.get(name).and_then(|value: &http::HeaderValue| value.to_str().ok()).map(str::trim);
-    let millis = || text(header::RETRY_AFTER_MS).and_then(|text| number_of(text, Duration::from_millis(1)));
-    let seconds = || text("retry-after").and_then(|text| number_of(text, Duration::from_secs(1)));
-    let date = || text("retry-after").and_then(|text| until(text, unix_millis));
-    millis().or_else(seconds).or_else(date)
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let millis = text(&header_name::RETRY_AFTER_MS).and_then(|text| number_of(text, Duration::from_millis(1)));
+    let seconds_or_date = || {
+        let text = text(&header::RETRY_AFTER)?;
+        number_of(text, Duration::from_secs(1)).or_else(|| until(text, unix_millis))
+    };
+    millis.or_else(seconds_or_date)
 }
 
 fn number_of(text: &str, unit: Duration) -> Option<Duration> {

@@ -10,7 +10,7 @@ use crate::relay::drainage;
 use crate::relay::pump::Pump;
 
 /// How a client leaves.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Leaving {
     /// What the record says of it.
     pub failure: Failure,

@@ -16,7 +16,6 @@ use super::refuse;
 use crate::arrive::meter::Meter;
 use crate::gateway::Gateway;
 use crate::header_name;
-use crate::record::live::Live;
 use crate::relay::held::Piece;
 use crate::relay::pump::{Pump, Step};
 
@@ -119,27 +118,31 @@ fn stream_headers(pump: &Pump) -> HeaderMap {
 /// Which stream it is, who answers, and what the provider says that is the client's business. A head that goes out before the answer names
 /// nobody who may be replaced yet, and counts no attempts.
 fn identity_headers(pump: &Pump) -> HeaderMap {
-    let Live { identity, exchange, .. } = pump.live();
+    let live = pump.live();
+    let exchange = &live.exchange;
     let is_early = exchange.ending().is_none() && !exchange.is_committed();
-    let mut headers = HeaderMap::with_capacity(12);
+    // Those of a whole answer. A table for more would be twice as large, and memory of its size is not at hand.
+    let mut headers = HeaderMap::with_capacity(6);
     if let Some(theirs) = pump.provider_headers().filter(|_| !exchange.may_fall_back()) {
         for (name, value) in theirs.iter().filter(|(name, _)| is_clients_business(name)) {
             headers.append(name, value.clone());
         }
     }
-    let mut set = |name: &HeaderName, text: String| {
-        if let Ok(value) = HeaderValue::try_from(text) {
+    let mut set = |name: &HeaderName, text: &str| {
+        if let Ok(value) = HeaderValue::from_str(text) {
             headers.insert(name, value);
         }
     };
-    set(&header_name::REQUEST_ID, identity.client_request_id.clone().unwrap_or_else(|| identity.request_id.to_string()));
-    set(&header_name::STREAM_ID, identity.id.to_string());
+    if let Some(opening) = live.opening() {
+        set(&header_name::REQUEST_ID, opening.client_request_id.as_deref().unwrap_or(&opening.parent_request_id));
+        set(&header_name::STREAM_ID, &opening.id);
+    }
     if !is_early {
-        set(&header_name::ATTEMPTS, exchange.tally().asked().count().to_string());
+        set(&header_name::ATTEMPTS, &exchange.tally().asked().count().to_string());
     }
     if let Some(attempt) = exchange.tally().asked().next_back().filter(|_| !exchange.may_fall_back()) {
-        set(&header_name::PROVIDER, attempt.target.provider.to_string());
-        set(&header_name::MODEL, attempt.target.model.to_string());
+        set(&header_name::PROVIDER, &attempt.target.provider);
+        set(&header_name::MODEL, &attempt.target.model);
     }
     headers
 }

@@ -22,11 +22,24 @@ use crate::admit::permit::Permit;
 use crate::gateway::Gateway;
 use crate::relay::prospects::TaskOf;
 
-/// Who asked for what, as the record tells it.
-#[derive(Debug, Clone)]
+/// Which stream it is.
+#[derive(Debug, Clone, Copy)]
 pub struct Identity {
     /// The stream's id.
     pub id: StreamId,
+    /// How the answer is handed over.
+    pub delivery: DeliveryMode,
+    /// Arrival by the calendar.
+    pub created_unix_millis: u64,
+    /// The stream that goes on from it.
+    pub restarted_as: Option<StreamId>,
+}
+
+/// Who asked for what: all that the record says of a stream before anything was asked of a provider.
+#[derive(Debug)]
+pub struct Beginning<'a> {
+    /// Which stream it is.
+    pub identity: Identity,
     /// The gateway's own request id.
     pub request_id: RequestId,
     /// The client's request id.
@@ -34,15 +47,11 @@ pub struct Identity {
     /// W3C trace id.
     pub trace_id: Option<String>,
     /// Whose key it was.
-    pub caller: Caller,
+    pub caller: &'a Caller,
     /// The task of a session that it is.
     pub task: Option<TaskOf>,
-    /// How the answer is handed over.
-    pub delivery: DeliveryMode,
     /// The model as the client named it.
-    pub requested_model: String,
-    /// Arrival by the calendar.
-    pub created_unix_millis: u64,
+    pub requested_model: &'a str,
     /// The time that the stream was given.
     pub deadline: Duration,
     /// Nobody waits for it: the answer is kept for whoever fetches it.
@@ -53,8 +62,6 @@ pub struct Identity {
     pub plan: Vec<String>,
     /// The stream that it goes on from.
     pub restarted_from: Option<StreamId>,
-    /// The stream that goes on from it.
-    pub restarted_as: Option<StreamId>,
 }
 
 /// Whether the client's socket took the last bytes of a stream that has ended.
@@ -73,6 +80,8 @@ pub enum Receipt {
 pub struct Held {
     /// Its place in the ledger, with a durable open row.
     pub entry: Entry,
+    /// What that row says.
+    pub opening: Box<StreamRecord>,
     /// The right to run.
     pub permit: Arc<Permit>,
     /// What models cost, by the settings that it began with.
@@ -85,7 +94,7 @@ pub struct Held {
 pub struct Live {
     /// The stream's decisions and what was noted.
     pub exchange: Exchange,
-    /// Who asked for what.
+    /// Which stream it is.
     pub identity: Identity,
     /// What the client's socket took, where it left while the provider is still read.
     pub delivered: Delivered,
@@ -94,7 +103,8 @@ pub struct Live {
     /// Attempts whose usage nobody told.
     pub uncounted: Vec<Uncounted>,
     gateway: Arc<Gateway>,
-    entry: Option<Entry>,
+    /// `None` once the record is handed over.
+    place: Option<(Entry, Box<StreamRecord>)>,
     permit: Arc<Permit>,
     prices: Arc<PriceTable>,
 }
@@ -104,9 +114,15 @@ impl Live {
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, identity: Identity, exchange: Exchange, held: Held) -> Self {
         gateway.metrics.stream_opened();
-        let Held { entry, permit, prices } = held;
+        let Held { entry, opening, permit, prices } = held;
         let (delivered, left_at, uncounted) = (Delivered::default(), None, Vec::new());
-        Self { exchange, identity, delivered, left_at, uncounted, gateway, entry: Some(entry), permit, prices }
+        Self { exchange, identity, delivered, left_at, uncounted, gateway, place: Some((entry, opening)), permit, prices }
+    }
+
+    /// What its open row says; `None` once the record is handed over.
+    #[must_use]
+    pub fn opening(&self) -> Option<&StreamRecord> {
+        self.place.as_ref().map(|(_, opening)| &**opening)
     }
 
     /// The stream's permit, for another that goes on in its place.
@@ -130,16 +146,16 @@ impl Live {
     }
 
     fn write_record(&mut self, delivered: Delivered, receipt: Receipt) {
-        let Some(entry) = self.entry.take() else { return };
+        let Some((entry, opening)) = self.place.take() else { return };
         let now = self.left_at.unwrap_or_else(|| self.gateway.clock.now());
         self.abandon(Failure::ClientGone, now);
         let Some(ending) = self.exchange.ending() else { return };
-        let record = self.record(ending, delivered, receipt, now);
+        let record = self.record(*opening, ending, delivered, receipt, now);
         let settlement = Settlement { record, entry, prices: Arc::clone(&self.prices), gateway: Arc::clone(&self.gateway) };
         settlement.settle(std::mem::take(&mut self.uncounted));
     }
 
-    fn record(&self, ending: Ending, delivered: Delivered, receipt: Receipt, now: Moment) -> StreamRecord {
+    fn record(&self, opening: StreamRecord, ending: Ending, delivered: Delivered, receipt: Receipt, now: Moment) -> StreamRecord {
         let tally = self.exchange.tally();
         let (status, failure) = told(ending, receipt, delivered);
         let cut = failure.map(|failure| self.disconnect(failure, now));
@@ -162,7 +178,8 @@ impl Live {
             events: tally.events,
             delivered,
             attempts: (1..).zip(&tally.attempts).map(|(n, attempt)| attempt_record(n, attempt, tally.arrived, now)).collect(),
-            ..self.identity.opening()
+            restarted_as: self.identity.restarted_as.map(|id| id.to_string()),
+            ..opening
         }
     }
 
@@ -212,29 +229,29 @@ fn told(ending: Ending, receipt: Receipt, delivered: Delivered) -> (Status, Opti
     }
 }
 
-impl Identity {
-    /// The record at the stream's beginning: what is known before anything was asked of a provider.
+impl Beginning<'_> {
+    /// The stream's record so far.
     #[must_use]
-    pub fn opening(&self) -> StreamRecord {
+    pub fn record(self) -> StreamRecord {
+        let Identity { id, delivery, created_unix_millis, restarted_as: _ } = self.identity;
         StreamRecord {
             parent_request_id: self.request_id.to_string(),
-            client_request_id: self.client_request_id.clone(),
-            trace_id: self.trace_id.clone(),
+            client_request_id: self.client_request_id,
+            trace_id: self.trace_id,
             session_id: self.task.map(|task| task.session.to_string()),
             task_id: self.task.map(|task| task.task.to_string()),
             endpoint_family: if self.task.is_some() { "session" } else { "chat_completions" }.to_owned(),
-            delivery: if self.in_background { value::BACKGROUND } else { self.delivery.name() }.to_owned(),
-            requested_model: self.requested_model.clone(),
+            delivery: if self.in_background { value::BACKGROUND } else { delivery.name() }.to_owned(),
+            requested_model: self.requested_model.to_owned(),
             key_id: self.caller.key_id(),
             team: self.caller.team(),
             environment: self.caller.environment(),
-            created_at: timestamp(self.created_unix_millis),
+            created_at: timestamp(created_unix_millis),
             deadline_ms: u64::try_from(self.deadline.as_millis()).ok(),
             restarted_from: self.restarted_from.map(|id| id.to_string()),
-            restarted_as: self.restarted_as.map(|id| id.to_string()),
             client_retry_count: self.client_retry_count,
-            plan: self.plan.clone(),
-            ..StreamRecord::blank(self.id.to_string())
+            plan: self.plan,
+            ..StreamRecord::blank(id.to_string())
         }
     }
 }

@@ -12,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tidegate_core::breaker::State;
 use tidegate_core::failure::Failure;
 use tidegate_core::record::{Status, StreamRecord};
+use tidegate_queue::Depth;
 
 use crate::route::standing::Snapshot;
 
@@ -40,6 +41,38 @@ pub struct Metrics {
     keys: Family<KeyLabels, Gauge>,
     open: Gauge,
     ledger_pending: Gauge,
+    sessions: Gauge,
+    tasks_waiting: Gauge,
+    tasks_running: Gauge,
+    pool_size: Gauge,
+    pool_waiting: Gauge,
+    queue_waiting: Gauge,
+    queue_running: Gauge,
+    queue_up: Gauge,
+    activities: Gauge,
+}
+
+/// How much there is of what is counted where it happens.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Present {
+    /// Streams that run.
+    pub open_streams: usize,
+    /// Rows that wait to be written.
+    pub ledger_pending: usize,
+    /// Sessions, with and without a connection.
+    pub sessions: usize,
+    /// Prompts that wait for their turn in their session.
+    pub tasks_waiting: usize,
+    /// Prompts that run.
+    pub tasks_running: usize,
+    /// Prompts that may run at once.
+    pub pool_size: usize,
+    /// Prompts whose turn it is, and that wait for one of those places.
+    pub pool_waiting: usize,
+    /// Prompts whose turn it is and prompts that run: in this process, or in the queue that all share. `None` where that does not answer.
+    pub queue: Option<Depth>,
+    /// What a shutdown would wait for: connections, sessions and what goes on without a client.
+    pub activities: usize,
 }
 
 macro_rules! labels {
@@ -90,6 +123,15 @@ impl Default for Metrics {
             keys: Family::default(),
             open: Gauge::default(),
             ledger_pending: Gauge::default(),
+            sessions: Gauge::default(),
+            tasks_waiting: Gauge::default(),
+            tasks_running: Gauge::default(),
+            pool_size: Gauge::default(),
+            pool_waiting: Gauge::default(),
+            queue_waiting: Gauge::default(),
+            queue_running: Gauge::default(),
+            queue_up: Gauge::default(),
+            activities: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -121,6 +163,23 @@ impl Metrics {
         registry.register("tidegate_delivered_output_events", "Output events that clients' sockets took", self.output_events.clone());
         registry.register("tidegate_delivered_bytes", "Body bytes that clients' sockets took", self.delivered_bytes.clone());
         registry.register("tidegate_ledger_pending", "Rows that wait to be written", self.ledger_pending.clone());
+        registry.register("tidegate_activities", "What a shutdown would wait for", self.activities.clone());
+        registry.register("tidegate_sessions", "Sessions, with and without a connection", self.sessions.clone());
+        registry.register("tidegate_tasks_waiting", "Prompts that wait for their turn in their session", self.tasks_waiting.clone());
+        registry.register("tidegate_tasks_running", "Prompts that run", self.tasks_running.clone());
+        registry.register("tidegate_pool_size", "Prompts that may run at once", self.pool_size.clone());
+        registry.register(
+            "tidegate_pool_waiting",
+            "Prompts whose turn it is and that wait for a place in the pool",
+            self.pool_waiting.clone(),
+        );
+        registry.register(
+            "tidegate_queue_waiting",
+            "Prompts whose turn it is and that wait to be run, over all gateways that share a queue",
+            self.queue_waiting.clone(),
+        );
+        registry.register("tidegate_queue_running", "Prompts that run, over all gateways that share a queue", self.queue_running.clone());
+        registry.register("tidegate_queue_up", "1 while prompts can be queued", self.queue_up.clone());
         registry.register("gen_ai_client_token_usage", "Tokens that providers reported, by type", self.tokens.clone());
         registry.register_with_unit(
             "tidegate_time_to_first_event",
@@ -204,7 +263,7 @@ impl Metrics {
 
     /// All metrics as OpenMetrics text.
     #[must_use]
-    pub fn encode(&self, open_streams: usize, ledger_pending: usize, targets: &[Snapshot]) -> String {
+    pub fn encode(&self, present: Present, targets: &[Snapshot]) -> String {
         for target in targets {
             let labels = TargetLabels { provider: target.provider.to_string(), model: target.model.to_string() };
             let state = match target.state {
@@ -216,8 +275,23 @@ impl Metrics {
             self.breakers.get_or_create(&labels).set(state);
             self.outstanding.get_or_create(&labels).set(target.outstanding.into());
         }
-        self.open.set(i64::try_from(open_streams).unwrap_or(i64::MAX));
-        self.ledger_pending.set(i64::try_from(ledger_pending).unwrap_or(i64::MAX));
+        if let Some(Depth { waiting, running }) = present.queue {
+            self.queue_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+            self.queue_running.set(i64::try_from(running).unwrap_or(i64::MAX));
+        }
+        self.queue_up.set(i64::from(present.queue.is_some()));
+        for (gauge, count) in [
+            (&self.open, present.open_streams),
+            (&self.ledger_pending, present.ledger_pending),
+            (&self.activities, present.activities),
+            (&self.sessions, present.sessions),
+            (&self.tasks_waiting, present.tasks_waiting),
+            (&self.tasks_running, present.tasks_running),
+            (&self.pool_size, present.pool_size),
+            (&self.pool_waiting, present.pool_waiting),
+        ] {
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
             tracing::error!("metrics cannot be written");

@@ -354,7 +354,7 @@ impl Pump {
         let Answer { head, body } = answer;
         if let Some(attempt) = self.live.exchange.tally_mut().attempt() {
             attempt.http_status = Some(head.status);
-            attempt.upstream_request_id = text(&head.headers, &header_name::REQUEST_ID).map(|id| bounded(id, 128).into());
+            attempt.upstream_request_id = text(&head.headers, &header_name::REQUEST_ID).map(|id| bounded(id, 128));
         }
         self.detail.retry_after = pushback(&head.headers, self.gateway.clock.unix_millis());
         let reading = Reading::of(&head, self.errand.expectation);
@@ -623,7 +623,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// At most `most` characters, none of them a control character.
-fn bounded(text: &str, most: usize) -> String {
-    text.chars().filter(|character| !character.is_control()).take(most).collect()
+/// At most `most` characters of a header's text, in which a tab is the only control character.
+fn bounded(text: &str, most: usize) -> Box<str> {
+    text.get(..most).unwrap_or(text).replace('\t', "").into()
 }

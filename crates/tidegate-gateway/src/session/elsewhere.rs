@@ -17,6 +17,7 @@ use tidegate_core::failure::Failure;
 use tidegate_core::id::{KeyId, SessionId, TaskId};
 use tidegate_core::session::{Noted, Places, Session, Settings, Snapshot, TaskEnd};
 use tidegate_queue::{End, Entry, Output, Owner, Past, Queue, QueueError};
+use tokio::time::Instant;
 
 use super::run::Happening;
 use super::work::{self, Work};
@@ -45,8 +46,8 @@ pub(super) struct Elsewhere {
     running: Option<TaskId>,
     /// Its end was told without the queue: it is cancelled once the queue is back.
     orphan: Option<TaskId>,
-    /// What the log says may not be what was decided.
-    in_doubt: bool,
+    /// What the log says may not be what was decided: from this moment on it can be put right.
+    in_doubt: Option<Instant>,
     /// Bytes in the log since the last snapshot, and that one's size.
     logged: usize,
     snapshot_size: usize,
@@ -105,7 +106,7 @@ impl Elsewhere {
             preparing: None,
             running: None,
             orphan: None,
-            in_doubt: false,
+            in_doubt: None,
             logged: 0,
             snapshot_size: 0,
         }
@@ -113,7 +114,7 @@ impl Elsewhere {
 
     /// Whether prompts can be taken right now.
     pub(super) fn is_available(&self) -> bool {
-        self.queue.is_available() && !self.in_doubt
+        self.queue.is_available() && self.in_doubt.is_none()
     }
 
     /// Whether another gateway may go on with the session.
@@ -146,21 +147,21 @@ impl Elsewhere {
                     Err(QueueError::Fenced | QueueError::Gone) => return FromQueue::Gone,
                     Err(error) => {
                         tracing::warn!(session = %self.id, %error, "a session's queue is gone");
-                        self.in_doubt = true;
+                        self.doubt();
                         if let Some(task) = self.running.take() {
                             self.orphan = Some(task);
                             return FromQueue::Lost(task);
                         }
                     }
                 },
-                () = tokio::time::sleep(ASK_AGAIN), if self.in_doubt => return FromQueue::AskAgain,
+                () = until(self.in_doubt) => return FromQueue::AskAgain,
             }
         }
     }
 
     /// Notes what the client said, before it is told what follows.
     pub(super) async fn note(&mut self, noted: Noted) {
-        if !self.is_kept || self.in_doubt {
+        if !self.is_kept || self.in_doubt.is_some() {
             return;
         }
         let begun = self.owner.is_none().then_some(Logged::Begun { key: self.key });
@@ -222,12 +223,12 @@ impl Elsewhere {
 
     /// A prompt was refused, of which the log knows nothing.
     pub(super) fn refused(&mut self) {
-        self.in_doubt = true;
+        self.doubt();
     }
 
     /// Whether the log has grown so much that a snapshot is worth its size.
     pub(super) fn is_full(&self) -> bool {
-        self.is_kept && !self.in_doubt && self.logged > LEAST_LOGGED.max(self.snapshot_size)
+        self.is_kept && self.in_doubt.is_none() && self.logged > LEAST_LOGGED.max(self.snapshot_size)
     }
 
     /// Writes down all of the session, in the place of what the log says of it.
@@ -239,13 +240,14 @@ impl Elsewhere {
             Err(error) => Err(error),
         };
         if written.is_ok() {
-            (self.in_doubt, self.logged, self.snapshot_size) = (false, 0, size);
+            (self.in_doubt, self.logged, self.snapshot_size) = (None, 0, size);
         }
         self.judge(written);
     }
 
     /// Asks whether the queue is back, and puts in order what happened meanwhile.
     pub(super) async fn ask_again(&mut self, session: &Session, now: Moment) {
+        self.in_doubt = Some(Instant::now() + ASK_AGAIN);
         if !self.queue.is_available() {
             return;
         }
@@ -255,7 +257,7 @@ impl Elsewhere {
             }
             self.orphan = None;
         }
-        if self.is_kept { self.keep(session, now).await } else { self.in_doubt = false }
+        if self.is_kept { self.keep(session, now).await } else { self.in_doubt = None }
     }
 
     /// The session is over: everything about it is deleted, and its prompt ends.
@@ -278,8 +280,12 @@ impl Elsewhere {
         if let Err(error) = written {
             tracing::warn!(session = %self.id, %error, "the queue did not take what a session says");
             // A session that is another's by now hears so by `next`.
-            self.in_doubt = true;
+            self.doubt();
         }
+    }
+
+    fn doubt(&mut self) {
+        self.in_doubt.get_or_insert_with(|| Instant::now() + ASK_AGAIN);
     }
 
     fn told(&mut self, output: Output) -> Option<FromQueue> {
@@ -384,6 +390,14 @@ pub(super) fn lost(partial: bool) -> TaskEnd {
         partial,
         retry_after: Some(ASK_AGAIN),
         stream: None,
+    }
+}
+
+/// Waits until then; for ever, where nothing is to be waited for.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -16,6 +16,7 @@ use http::header::{
 use http::uri::Authority;
 use http::{Method, Request, StatusCode, Uri, Version};
 use http_body::Body;
+use tidegate_config::ANY_ORIGIN;
 use tidegate_core::Moment;
 use tidegate_core::failure::Failure;
 use tidegate_core::session::Client;
@@ -36,8 +37,6 @@ use crate::drain::Stage;
 const KEY_LENGTH: usize = 16;
 /// The key's alphabet. Its last digit may have idle bits: the RFC's own example has.
 const KEY_ENCODING: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true));
-/// In the list of origins: any.
-const ANY_ORIGIN: &str = "*";
 
 /// What decides about a handshake, besides itself.
 #[derive(Debug, Clone, Copy)]
@@ -46,8 +45,8 @@ pub struct Door<'a> {
     pub keys: &'a KeyTable,
     /// The one-time tickets.
     pub tickets: &'a Tickets,
-    /// Origins whose pages may connect, as browsers write them (`https://app.example.com`), or `*`. The gateway's own origin always may, and
-    /// so may a client that names none, because it is no browser.
+    /// Origins whose pages may connect, as browsers write them (`https://app.example.com`), or [`ANY_ORIGIN`]. The gateway's own origin
+    /// always may, and so may a client that names none, because it is no browser.
     pub allowed_origins: &'a [String],
     /// The sessions that run.
     pub sessions: &'a Permits,

@@ -61,6 +61,8 @@ struct Host {
     permit: Permit,
     link: Link,
     farewells: Vec<Farewell>,
+    /// Why it has no connection.
+    loss: Failure,
     /// How it ended.
     end: Option<End>,
     inputs: VecDeque<Input>,
@@ -88,7 +90,8 @@ impl Host {
         let runner = runner(&gateway, &caller, &session, client, &settings);
         let link = Link { socket: Some(socket), client, runner, alarm: Alarm::default() };
         let (farewells, inputs, actions) = (Vec::new(), VecDeque::new(), Vec::new());
-        Self { gateway, caller, settings, session, seat, permit, link, farewells, end: None, inputs, actions }
+        let loss = Failure::ClientGone;
+        Self { gateway, caller, settings, session, seat, permit, link, farewells, loss, end: None, inputs, actions }
     }
 
     async fn serve(&mut self, mut stage: watch::Receiver<Stage>) {
@@ -135,11 +138,14 @@ impl Host {
                 self.decide(Input::Closed).await;
                 self.end = Some(End::Broken(code));
             }
-            Incoming::Lost => {
-                self.link.socket = None;
-                self.decide(Input::SocketLost).await;
-            }
+            Incoming::Lost => self.lost(Failure::ClientGone).await,
+            Incoming::TooSlow => self.lost(Failure::SlowClient).await,
         }
+    }
+
+    async fn lost(&mut self, why: Failure) {
+        (self.link.socket, self.loss) = (None, why);
+        self.decide(Input::SocketLost).await;
     }
 
     fn message(&mut self, payload: &Bytes) -> Input {
@@ -159,10 +165,8 @@ impl Host {
     async fn happened(&mut self, happening: Happening) {
         let Some(run) = self.link.run() else { return };
         let task = run.task;
-        match &happening {
-            Happening::Token(data) => run.account.say(data),
-            Happening::Ended(_) => self.farewells.extend(self.link.take_run().and_then(Run::into_farewell)),
-            Happening::Notice(_) | Happening::ToolCalls(_) => {}
+        if let Happening::Ended(_) = happening {
+            self.farewells.extend(self.link.take_run().and_then(Run::into_farewell));
         }
         self.decide(happening.into_input(task)).await;
     }
@@ -212,9 +216,7 @@ impl Host {
 
     /// The client took everything that was said.
     fn flushed(&mut self) {
-        for farewell in self.farewells.drain(..) {
-            farewell.taken();
-        }
+        self.farewells.drain(..).for_each(Farewell::taken);
         if let Some(run) = self.link.run() {
             run.account.taken = run.account.said;
         }
@@ -273,7 +275,7 @@ impl Host {
             // The session itself is over: nobody is told, and the provider may be read on.
             Runner::Here(run) if why == Failure::ClientGone => {
                 if let Some(run) = run.take_if(|run| run.task == task) {
-                    run.abandon();
+                    run.abandon(self.loss);
                 }
             }
             Runner::Here(Some(run)) if run.task == task => run.cancel(why),
@@ -334,9 +336,7 @@ impl Host {
 
     /// The connection goes on with a new session, because the old one cannot tell its client all that it missed.
     fn begin_anew(&mut self) {
-        for farewell in self.farewells.drain(..) {
-            farewell.lost();
-        }
+        self.farewells.clear();
         self.seat = self.gateway.sessions.enter(self.gateway.new_session_id(), &self.caller);
         let (places, now) = (self.gateway.sessions.places.clone(), self.gateway.clock.now());
         self.session = Session::new(self.seat.id, self.link.client, Arc::clone(&self.settings), places, now);
@@ -349,10 +349,10 @@ impl Host {
 
     /// Frees everything at once; then the client is told, if it is still there. Who came for the session in its last moment gets a new one.
     async fn leave(self) -> Option<Self> {
-        let Self { link, farewells, end, session, mut seat, permit, gateway, caller, settings, .. } = self;
+        let Self { link, farewells, loss, end, session, mut seat, permit, gateway, caller, settings, .. } = self;
         let Link { mut socket, runner, .. } = link;
         match runner {
-            Runner::Here(Some(run)) => run.abandon(),
+            Runner::Here(Some(run)) => run.abandon(loss),
             Runner::Elsewhere(elsewhere) if !matches!(end, Some(End::Moves(_))) => gateway.tasks.spawn(elsewhere.end()),
             Runner::Here(None) | Runner::Elsewhere(_) => {}
         }
@@ -366,12 +366,9 @@ impl Host {
             Some(End::Moves(close)) => Some(close),
             Some(End::HandedOver) | None => None,
         };
-        let is_taken = match &mut socket {
-            Some(socket) => goodbye(socket, close).await,
-            None => false,
-        };
-        for farewell in farewells {
-            if is_taken { farewell.taken() } else { farewell.lost() }
+        match &mut socket {
+            Some(socket) => goodbye(socket, close, farewells).await,
+            None => drop(farewells),
         }
         let Transfer { socket, client, last_seq: _ } = *late?;
         let seat = gateway.sessions.enter(gateway.new_session_id(), &caller);
@@ -392,12 +389,19 @@ fn runner(gateway: &Gateway, caller: &Caller, session: &Session, client: Client,
     }
 }
 
-/// Says goodbye, and waits for the client's. Tells whether the client took all that was said before.
-async fn goodbye(socket: &mut Socket, close: Option<Close>) -> bool {
-    tokio::time::timeout(GOODBYE, socket.close(close)).await.unwrap_or(false)
+/// Says goodbye, settles what the socket took until then, and waits until the client hangs up.
+async fn goodbye(socket: &mut Socket, close: Option<Close>, farewells: Vec<Farewell>) {
+    let parting = async {
+        if socket.close(close).await {
+            farewells.into_iter().for_each(Farewell::taken);
+        }
+        socket.hang_up().await
+    };
+    // A client that takes longer, or is no more, is left all the same.
+    let _left = tokio::time::timeout(GOODBYE, parting).await;
 }
 
 /// The same, of a connection that has no session any more.
 async fn goodbye_alone(mut socket: Socket, close: Close) {
-    goodbye(&mut socket, Some(close)).await;
+    goodbye(&mut socket, Some(close), Vec::new()).await;
 }

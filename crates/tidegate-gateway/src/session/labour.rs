@@ -11,7 +11,7 @@ use tidegate_queue::{Lease, Piece, Queue, QueueError, Stop};
 
 use super::elsewhere::json;
 use super::pool::Slot;
-use super::run::{Happening, Run};
+use super::run::{Farewell, Happening, Run};
 use super::work::{self, Work};
 use crate::drain::Stage;
 use crate::gateway::Gateway;
@@ -76,23 +76,23 @@ async fn run(gateway: Arc<Gateway>, mut lease: Lease, slot: Slot) {
         };
         match next {
             Next::Told(told) => {
-                let (pieces, end) = parted(told, &mut run);
+                let (pieces, end) = parted(told);
                 if emit(&mut lease, pieces).await.is_err() {
-                    return run.abandon();
+                    return run.abandon(Failure::ClientGone);
                 }
                 run.account.taken = run.account.said;
                 if let Some(end) = end {
                     let settled = settle(&mut lease, end).await;
-                    return run.into_farewell().map_or((), |farewell| if settled.is_ok() { farewell.taken() } else { farewell.lost() });
+                    return run.into_farewell().filter(|_| settled.is_ok()).map_or((), Farewell::taken);
                 }
             }
             Next::Stop(Stop::Cancelled(why)) => {
                 is_stopped = true;
                 run.cancel(serde_json::from_slice(&why).unwrap_or(Failure::Cancelled));
             }
-            Next::Stop(Stop::Lost) => return run.abandon(),
+            Next::Stop(Stop::Lost) => return run.abandon(Failure::ClientGone),
             // Another worker can run it as if nothing had been: its client saw nothing yet.
-            Next::Ending if run.account.said.output_events == 0 => return run.abandon(),
+            Next::Ending if run.account.said.output_events == 0 => return run.abandon(Failure::ClientGone),
             Next::Ending => {
                 is_ending = true;
                 run.cancel(Failure::GatewayDraining);
@@ -116,21 +116,13 @@ fn poll_batch(run: &mut Run, cx: &mut Context<'_>) -> Poll<Vec<Happening>> {
 }
 
 /// The pieces of an answer as the log takes them, and its end.
-fn parted(told: Vec<Happening>, run: &mut Run) -> (Vec<Piece>, Option<Bytes>) {
+fn parted(told: Vec<Happening>) -> (Vec<Piece>, Option<Bytes>) {
     let (mut pieces, mut end) = (Vec::with_capacity(told.len()), None);
     for happening in told {
-        let visible = match &happening {
-            Happening::Token(text) => {
-                run.account.say(text);
-                true
-            }
-            Happening::Ended(how) => {
-                end = Some(json(how));
-                continue;
-            }
-            Happening::Notice(_) | Happening::ToolCalls(_) => false,
-        };
-        pieces.push(Piece { data: json(&happening), visible });
+        match &happening {
+            Happening::Ended(how) => end = Some(json(how)),
+            _ => pieces.push(Piece { data: json(&happening), visible: matches!(happening, Happening::Token(_)) }),
+        }
     }
     (pieces, end)
 }

@@ -56,7 +56,7 @@ async fn begin(gateway: Arc<Gateway>, upgrade: OnUpgrade, arrival: Arrival, most
 /// Takes the socket out of all that HTTP needed.
 async fn bare(upgraded: Upgraded, most: usize) -> Option<Socket> {
     let parts = upgraded.downcast::<TokioIo<MeteredIo>>().ok()?;
-    let (tcp, ahead, counted) = parts.io.into_inner().into_tcp();
-    let read = [&parts.read_buf, ahead.as_slice()].concat();
-    Some(Socket::new(tcp, read, most, counted).await)
+    let mut bare = parts.io.into_inner().into_bare();
+    bare.read.splice(..0, parts.read_buf);
+    Some(Socket::new(bare, most).await)
 }

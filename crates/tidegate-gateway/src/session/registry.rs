@@ -1,6 +1,7 @@
 //! The sessions of this process, so that a client finds its own again.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tidegate_core::id::{KeyId, SessionId};
@@ -32,11 +33,14 @@ pub struct Sessions {
     /// Counts the tokens of conversations. Not the gateway's estimator, where a thousand clients that left may stand in line.
     pub tokens: Estimator,
     live: Mutex<HashMap<SessionId, Entry>>,
+    seats: AtomicU64,
 }
 
 /// Where a session can be reached.
 #[derive(Debug)]
 struct Entry {
+    /// Which seat it is: a session that went from one task of this process to another has a second one before the first is left.
+    seat: u64,
     owner: Option<KeyId>,
     transfers: mpsc::Sender<Box<Transfer>>,
 }
@@ -54,6 +58,7 @@ pub(super) struct Transfer {
 pub(super) struct Seat {
     pub(super) id: SessionId,
     pub(super) transfers: mpsc::Receiver<Box<Transfer>>,
+    number: u64,
     sessions: Arc<Sessions>,
 }
 
@@ -68,6 +73,7 @@ impl Sessions {
             tickets: Tickets::default(),
             tokens: Estimator::new(MAX_COUNTS),
             live: Mutex::default(),
+            seats: AtomicU64::new(0),
         }
     }
 
@@ -75,8 +81,9 @@ impl Sessions {
     pub(super) fn enter(self: &Arc<Self>, id: SessionId, caller: &Caller) -> Seat {
         // One connection takes over at a time; who comes meanwhile is told that the session is gone.
         let (transfers, receiver) = mpsc::channel(1);
-        self.live().insert(id, Entry { owner: caller.key().copied(), transfers });
-        Seat { id, transfers: receiver, sessions: Arc::clone(self) }
+        let number = self.seats.fetch_add(1, Ordering::Relaxed);
+        self.live().insert(id, Entry { seat: number, owner: caller.key().copied(), transfers });
+        Seat { id, transfers: receiver, number, sessions: Arc::clone(self) }
     }
 
     /// Whether it is one of this process.
@@ -109,7 +116,9 @@ impl Sessions {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut live = self.sessions.live();
-        live.remove(&self.id);
+        if live.get(&self.id).is_some_and(|entry| entry.seat == self.number) {
+            live.remove(&self.id);
+        }
         if live.capacity() > 4 * (live.len() + 64) {
             live.shrink_to_fit();
         }

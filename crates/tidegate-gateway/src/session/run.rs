@@ -69,14 +69,6 @@ pub(super) struct Account {
     pub(super) taken: Delivered,
 }
 
-impl Account {
-    /// A piece of the answer was said.
-    pub(super) fn say(&mut self, text: &str) {
-        self.said.output_events += 1;
-        self.said.bytes += text.len() as u64;
-    }
-}
-
 /// A prompt that runs. Dropped, the provider's request is cancelled and the record settled.
 pub(super) struct Run {
     pub(super) task: TaskId,
@@ -122,10 +114,10 @@ struct Answering {
     _slot: Slot,
 }
 
-/// A prompt whose answer has ended and whose client has not taken all of it yet.
+/// A prompt whose answer has ended and whose client has not taken all of it yet. Dropped, it never will: the record says so.
 pub(super) struct Farewell {
     live: Box<Live>,
-    account: Account,
+    said: Delivered,
 }
 
 impl Run {
@@ -165,16 +157,20 @@ impl Run {
         }
     }
 
-    /// What happens next. While `client_takes` is false, the provider is not read.
+    /// What happens next, to be said at once: the account has it. While `client_takes` is false, the provider is not read.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, client_takes: bool) -> Poll<Happening> {
         loop {
             if let Some(happening) = self.happenings.pop_front() {
+                if let Happening::Token(text) = &happening {
+                    self.account.said.output_events += 1;
+                    self.account.said.bytes += text.len() as u64;
+                }
                 return Poll::Ready(happening);
             }
             match &mut self.stage {
                 RunStage::Preparing(preparing) => match ready!(preparing.as_mut().poll(cx)) {
                     Ok(ready) => self.begun(ready),
-                    Err(end) => self.over(None, end),
+                    Err(end) => self.refused(end),
                 },
                 RunStage::Answering(answering) => match ready!(answering.prepared.pump.poll_step(cx, client_takes)) {
                     Step::Head => {}
@@ -194,32 +190,36 @@ impl Run {
 
     /// Ends it for this reason: the client wants no more of it, or the gateway has no more time.
     pub(super) fn cancel(&mut self, why: Failure) {
-        match self.stage {
+        match &self.stage {
+            // Too late: the answer is whole, or it has failed.
+            RunStage::Answering(answering) if answering.has_ended() => return,
+            RunStage::Counting { .. } | RunStage::Over(_) => return,
             // The pump ends it typed, at its next step.
             RunStage::Answering(_) if why == Failure::GatewayDraining => return self.meter.end_now(),
-            // Too late: the answer is whole, or it has failed.
-            RunStage::Counting { .. } | RunStage::Over(_) => return,
             RunStage::Preparing(_) | RunStage::Answering(_) => {}
         }
-        let (live, partial) = self.stop(why, OnDisconnect::Cancel);
-        let stream = live.as_ref().map(|live| live.identity.id);
+        // What was not said yet is not wanted any more.
+        self.happenings.clear();
+        let live = self.stop(why, OnDisconnect::Cancel);
+        let (partial, stream) = (self.is_partial(), live.as_ref().map(|live| live.identity.id));
         let retry_after = refuse::wait_for(why, None);
         self.over(live, TaskEnd::Failed { failure: why, message: None, partial, retry_after, stream });
     }
 
-    /// The client is gone, for good.
-    pub(super) fn abandon(mut self) {
-        let (live, _) = self.stop(Failure::ClientGone, self.on_disconnect());
-        if let Some(mut live) = live {
+    /// The client is gone, for good, or was given up.
+    pub(super) fn abandon(mut self, why: Failure) {
+        let receipt = if why == Failure::SlowClient { Receipt::GivenUp } else { Receipt::Lost };
+        if let Some(mut live) = self.stop(why, self.on_disconnect()) {
             live.delivered = self.account.taken;
-            later::settle(live, Receipt::Lost, &self.gateway.tasks);
+            later::settle(live, receipt, &self.gateway.tasks);
         }
     }
 
     /// What is left once it has ended: the record, which says what the client took.
     pub(super) fn into_farewell(self) -> Option<Farewell> {
-        let RunStage::Over(Some(live)) = self.stage else { return None };
-        Some(Farewell { live, account: self.account })
+        let RunStage::Over(Some(mut live)) = self.stage else { return None };
+        live.delivered = self.account.taken;
+        Some(Farewell { live, said: self.account.said })
     }
 
     fn on_disconnect(&self) -> OnDisconnect {
@@ -229,17 +229,22 @@ impl Run {
         }
     }
 
-    /// Ends what it is at, and tells whether the client has seen a part of the answer. A provider that is read on keeps the record.
-    fn stop(&mut self, why: Failure, on_disconnect: OnDisconnect) -> (Option<Box<Live>>, bool) {
+    /// Whether the client has seen a part of the answer. Hidden thinking and the pieces of tool calls are none: it is shown neither.
+    fn is_partial(&self) -> bool {
+        self.account.said.output_events > 0
+    }
+
+    /// Ends what it is at. A provider that is read on keeps the record.
+    fn stop(&mut self, why: Failure, on_disconnect: OnDisconnect) -> Option<Box<Live>> {
         match std::mem::replace(&mut self.stage, RunStage::Over(None)) {
-            RunStage::Preparing(_) => (None, false),
+            RunStage::Preparing(_) => None,
             RunStage::Answering(answering) => {
                 let Answering { prepared: Prepared { pump, .. }, .. } = *answering;
                 let leaving = Leaving { failure: why, taken: self.account.taken, on_disconnect };
-                (leave(pump, leaving, &self.gateway), self.account.said.output_events > 0)
+                leave(pump, leaving, &self.gateway)
             }
-            RunStage::Counting { live, .. } => (Some(live), false),
-            RunStage::Over(live) => (live, false),
+            RunStage::Counting { live, .. } => Some(live),
+            RunStage::Over(live) => live,
         }
     }
 
@@ -262,9 +267,9 @@ impl Run {
             let theirs = pump.detail().provider.as_ref().filter(|theirs| theirs.failure == failure);
             let message = theirs.and_then(|theirs| theirs.message.as_deref()).map(Arc::from);
             let retry_after = refuse::wait_for(failure, pump.pushback());
-            let partial = ending.is_some_and(|ending| ending.is_partial());
             let (live, _) = pump.into_parts();
-            return self.over(Some(live), TaskEnd::Failed { failure, message, partial, retry_after, stream: Some(stream) });
+            let end = TaskEnd::Failed { failure, message, partial: self.is_partial(), retry_after, stream: Some(stream) };
+            return self.over(Some(live), end);
         }
         let usage = pump.live().exchange.tally().asked().next_back().and_then(|attempt| attempt.usage);
         let (live, _) = pump.into_parts();
@@ -284,6 +289,14 @@ impl Run {
         self.stage = RunStage::Counting { live, end: Box::pin(end) };
     }
 
+    /// It ended before there was a stream.
+    fn refused(&mut self, end: TaskEnd) {
+        if let TaskEnd::Failed { failure, .. } = &end {
+            self.gateway.metrics.refused(*failure);
+        }
+        self.over(None, end);
+    }
+
     fn over(&mut self, live: Option<Box<Live>>, end: TaskEnd) {
         self.stage = RunStage::Over(live);
         self.happenings.push_back(Happening::Ended(end));
@@ -291,6 +304,11 @@ impl Run {
 }
 
 impl Answering {
+    /// Whether the stream is at its end, though not all of it is told yet.
+    fn has_ended(&self) -> bool {
+        self.prepared.pump.live().exchange.ending().is_some()
+    }
+
     /// Takes what the pump gave: whole events, as a client of the HTTP endpoint would read them.
     fn read(&mut self, bytes: bytes::Bytes, happenings: &mut VecDeque<Happening>) {
         self.scanner.push(bytes);
@@ -305,12 +323,7 @@ impl Answering {
 impl Farewell {
     /// The client took all that was said.
     pub(super) fn taken(self) {
-        self.live.settle(self.account.said, Receipt::Taken);
-    }
-
-    /// It never will.
-    pub(super) fn lost(self) {
-        self.live.settle(self.account.taken, Receipt::Lost);
+        self.live.settle(self.said, Receipt::Taken);
     }
 }
 

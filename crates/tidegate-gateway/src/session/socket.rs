@@ -8,12 +8,14 @@ use futures_util::{Sink, SinkExt, Stream};
 use tidegate_wire::session::Close;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes, error::ProtocolError};
 
 use crate::arrive::listener::Counted;
+use crate::arrive::socket::{Bare, Patience};
 
 /// Bytes that are read at once. A session rests nearly all of its life, and what is larger than this is read in pieces.
 const READ_BUFFER: usize = 4096;
@@ -28,8 +30,9 @@ pub(super) struct Socket {
     stream: WebSocketStream<TcpStream>,
     /// Bytes that were written since the socket last took everything.
     waiting: usize,
-    /// The socket would not take all of it at once.
-    is_behind: bool,
+    /// Since when the socket would not take all of it.
+    behind_since: Option<Instant>,
+    patience: Patience,
     /// See [`Self::message`].
     last: Option<Bytes>,
     _counted: Counted,
@@ -53,18 +56,21 @@ pub(super) enum Incoming {
     Broken(u16),
     /// The connection is no more.
     Lost,
+    /// It is given up: its client took too little for too long.
+    TooSlow,
 }
 
 impl Socket {
-    /// Goes on with a connection whose handshake is answered. `read` is what the client sent behind its request.
-    pub(super) async fn new(tcp: TcpStream, read: Vec<u8>, most: usize, counted: Counted) -> Self {
+    /// Goes on with a connection whose handshake is answered. Its messages may have `most` bytes.
+    pub(super) async fn new(bare: Bare, most: usize) -> Self {
+        let Bare { tcp, read, counted, patience } = bare;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .write_buffer_size(WRITE_BUFFER)
             .max_message_size(Some(most))
             .max_frame_size(Some(most));
         let stream = WebSocketStream::from_partially_read(tcp, read, Role::Server, Some(config)).await;
-        Self { stream, waiting: 0, is_behind: false, last: None, _counted: counted }
+        Self { stream, waiting: 0, behind_since: None, patience, last: None, _counted: counted }
     }
 
     /// What happens next on the connection.
@@ -73,11 +79,14 @@ impl Socket {
             match Pin::new(&mut self.stream).poll_flush(cx) {
                 Poll::Ready(Ok(())) => {
                     self.waiting = 0;
-                    return Poll::Ready(Incoming::Flushed { waited: std::mem::take(&mut self.is_behind) });
+                    return Poll::Ready(Incoming::Flushed { waited: self.behind_since.take().is_some() });
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Incoming::Lost),
                 Poll::Pending => {
-                    self.is_behind = true;
+                    // Who is silent too is found by the heartbeat, so nothing has to ring here.
+                    if self.behind_since.get_or_insert_with(Instant::now).elapsed() > self.patience.for_rest(self.waiting as u64) {
+                        return Poll::Ready(Incoming::TooSlow);
+                    }
                     if self.waiting > MOST_WAITING {
                         return Poll::Pending;
                     }
@@ -126,7 +135,7 @@ impl Socket {
         self.write(0, Message::Ping(Bytes::new()));
     }
 
-    /// Says goodbye with this code and word, or answers the client's goodbye where there is none to say. Tells whether the client took that
+    /// Says goodbye with this code and word, or answers the client's goodbye where there is none to say. Tells whether the socket took that
     /// and all before it.
     ///
     /// # Cancel safety
@@ -134,16 +143,19 @@ impl Socket {
     /// Dropping it leaves the connection without its last words.
     pub(super) async fn close(&mut self, close: Option<Close>) -> bool {
         let frame = close.map(|Close { code, reason }| CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) });
-        let said = match frame {
+        match frame {
             Some(frame) => self.stream.send(Message::Close(Some(frame))).await.is_ok(),
             None => self.stream.flush().await.is_ok(),
-        };
-        said && self.hang_up().await.is_ok()
+        }
     }
 
     /// Hangs up, and reads on until the client does too: a socket that is closed over unread bytes takes back what it sent. The engine reads
     /// no further after a fault, so these are bare bytes.
-    async fn hang_up(&mut self) -> std::io::Result<()> {
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it hangs up at once.
+    pub(super) async fn hang_up(&mut self) -> std::io::Result<()> {
         let tcp = self.stream.get_mut();
         tcp.shutdown().await?;
         let mut bytes = [0; 1024];

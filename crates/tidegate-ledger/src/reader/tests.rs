@@ -7,7 +7,7 @@ async fn streams(folder: &Folder, ends: &[Option<Status>]) -> Vec<StreamId> {
     let mut ids = Vec::new();
     for end in ends {
         let id = new_id();
-        let entry = ledger.begin(opening(id)).await.expect("a place");
+        let entry = ledger.begin(&opening(id)).await.expect("a place");
         match end {
             Some(status) => entry.settle(ended_record(id, *status)),
             // Never dropped, as in a process that dies.

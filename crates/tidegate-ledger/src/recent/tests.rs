@@ -2,12 +2,19 @@ use super::*;
 use crate::testing::Folder;
 
 fn opened(id: &str, record: &str) -> Fact {
-    Fact::Open { n: 1, id: id.to_owned(), record: record.to_owned() }
+    Fact::Open { n: 1, id: id.to_owned(), record: record.to_owned(), is_noted: false }
 }
 
-fn read(folder: &Folder) -> Vec<(String, String)> {
-    let text = fs::read_to_string(Recent::path(&folder.ledger())).expect("the file is there");
-    left(&text).map(|row| (row.id.to_owned(), row.record.to_owned())).collect()
+fn recent(folder: &Folder) -> Recent {
+    Recent::create(Recent::paths(&folder.ledger())).expect("the files")
+}
+
+/// The rows of one of the files, and of the other.
+fn read(folder: &Folder) -> [Vec<(String, String)>; 2] {
+    Recent::paths(&folder.ledger()).map(|path| {
+        let text = fs::read_to_string(path).expect("the file is there");
+        left(&text).map(|row| (row.id.to_owned(), row.record.to_owned())).collect()
+    })
 }
 
 fn pairs(rows: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -17,20 +24,50 @@ fn pairs(rows: &[(&str, &str)]) -> Vec<(String, String)> {
 #[test]
 fn rows_are_read_in_the_order_in_which_they_came() {
     let folder = Folder::new();
-    let mut recent = Recent::create(Recent::path(&folder.ledger())).expect("a file");
+    let mut recent = recent(&folder);
     assert!(recent.append(&[opened("a", r#"{"x": "1 1"}"#), opened("b", "{}")]));
-    assert!(recent.append(&[opened("c", "{}")]));
-    assert_eq!(read(&folder), pairs(&[("a", r#"{"x": "1 1"}"#), ("b", "{}"), ("c", "{}")]));
+    assert!(recent.append_open("c", "{}"));
+    assert_eq!(read(&folder), [pairs(&[("a", r#"{"x": "1 1"}"#), ("b", "{}"), ("c", "{}")]), Vec::new()]);
 }
 
 #[test]
-fn a_new_round_hides_the_rows_of_the_last_one() {
+fn a_row_that_is_here_already_is_not_written_again() {
     let folder = Folder::new();
-    let mut recent = Recent::create(Recent::path(&folder.ledger())).expect("a file");
-    assert!(recent.append(&[opened("a", "{}"), opened("b", "{}"), opened("c", "{}")]));
-    recent.clear();
-    assert!(recent.append(&[opened("d", "{}")]));
-    assert_eq!(read(&folder), pairs(&[("d", "{}")]));
+    let mut recent = recent(&folder);
+    assert!(recent.append_open("a", "{}"));
+    let noted = Fact::Open { n: 1, id: "a".to_owned(), record: "{}".to_owned(), is_noted: true };
+    assert!(recent.append(&[noted, opened("b", "{}")]));
+    assert_eq!(read(&folder), [pairs(&[("a", "{}"), ("b", "{}")]), Vec::new()]);
+}
+
+#[test]
+fn rows_that_come_while_the_database_takes_those_before_outlive_them() {
+    let folder = Folder::new();
+    let mut recent = recent(&folder);
+    assert!(recent.append(&[opened("a", "{}"), opened("b", "{}")]));
+    recent.turn();
+    assert!(recent.append_open("c", "{}"));
+    // The database has not taken the first ones yet, so there is no other file to turn to.
+    recent.turn();
+    assert!(recent.append_open("d", "{}"));
+    assert_eq!(read(&folder), [pairs(&[("a", "{}"), ("b", "{}")]), pairs(&[("c", "{}"), ("d", "{}")])]);
+
+    recent.free();
+    recent.turn();
+    assert!(recent.append_open("e", "{}"));
+    assert_eq!(read(&folder), [pairs(&[("e", "{}")]), pairs(&[("c", "{}"), ("d", "{}")])], "a new round hides the rows of the last one");
+}
+
+#[test]
+fn what_the_database_may_delete_is_forgotten_in_both_files() {
+    let folder = Folder::new();
+    let mut recent = recent(&folder);
+    for id in ["a", "b"] {
+        assert!(recent.append_open(id, "{}"));
+        recent.turn();
+        recent.forget();
+    }
+    assert_eq!(read(&folder), [Vec::new(), Vec::new()]);
 }
 
 #[test]
@@ -51,9 +88,13 @@ fn a_line_that_was_cut_anywhere_is_not_read_even_over_an_older_one() {
 #[test]
 fn nothing_follows_half_a_line_until_the_next_round() {
     let folder = Folder::new();
-    let mut recent = Recent::create(Recent::path(&folder.ledger())).expect("a file");
-    recent.is_torn = true;
-    assert!(!recent.append(&[opened("a", "{}")]));
-    recent.clear();
-    assert!(recent.append(&[opened("a", "{}")]));
+    let mut recent = recent(&folder);
+    recent.current.is_torn = true;
+    assert!(!recent.append(&[opened("a", "{}")]) && !recent.append_open("a", "{}"));
+    recent.turn();
+    assert!(recent.append_open("b", "{}"), "the other file is whole");
+    recent.free();
+    recent.turn();
+    assert!(recent.append_open("c", "{}"));
+    assert_eq!(read(&folder), [pairs(&[("c", "{}")]), pairs(&[("b", "{}")])]);
 }

@@ -63,8 +63,8 @@ impl PriceTable {
     /// What is known of `model` at `provider`; `None` if nothing is. It searches names and allocates nothing.
     #[must_use]
     pub fn facts(&self, provider: &str, model: &str) -> Option<ModelFacts> {
-        let row = self.row(provider, model);
-        let facts = ModelFacts { price: row.tariff.map(|tariff| tariff.price), context_window: row.context_window };
+        let price = self.tariff(provider, model).map(|tariff| tariff.price);
+        let facts = ModelFacts { price, context_window: self.rows(provider, model).find_map(|row| row.context_window) };
         (facts != ModelFacts::default()).then_some(facts)
     }
 
@@ -75,14 +75,19 @@ impl PriceTable {
     #[must_use]
     pub fn cost(&self, provider: &str, model: &str, usage: &Usage) -> Option<f64> {
         let (input, output) = (usage.input_tokens?, usage.output_tokens?);
-        let Price { input: input_price, output: output_price, cached_input, reasoning } = self.row(provider, model).tariff?.at(input);
+        let Price { input: input_price, output: output_price, cached_input, reasoning } = self.tariff(provider, model)?.at(input);
         let micros = share(input, usage.cached_input_tokens, input_price, cached_input)
             + share(output, usage.reasoning_tokens, output_price, reasoning);
         Some(micros / 1e6)
     }
 
-    fn row(&self, provider: &str, model: &str) -> Row {
-        self.overrides.find(provider, model).or(self.builtin.find(provider, model))
+    fn tariff(&self, provider: &str, model: &str) -> Option<Tariff> {
+        self.rows(provider, model).find_map(|row| row.tariff)
+    }
+
+    /// What is said of a model, the most exact first: where one row says nothing, the next may.
+    fn rows<'a>(&'a self, provider: &'a str, model: &'a str) -> impl Iterator<Item = &'a Row> + 'a {
+        self.overrides.fitting(provider, model).chain(self.builtin.fitting(provider, model))
     }
 }
 

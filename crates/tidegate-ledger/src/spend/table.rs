@@ -13,13 +13,6 @@ pub(super) struct Row {
     pub(super) context_window: Option<u64>,
 }
 
-impl Row {
-    /// What it says, and where it says nothing, what `other` says.
-    pub(super) fn or(self, other: Self) -> Self {
-        Self { tariff: self.tariff.or(other.tariff), context_window: self.context_window.or(other.context_window) }
-    }
-}
-
 /// A price, and another one for long prompts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tariff {
@@ -76,22 +69,22 @@ impl Table {
             .collect())
     }
 
-    /// All that the rows say whose names fit; where several say it, what the most exact of them says.
-    pub(super) fn find(&self, provider: &str, model: &str) -> Row {
-        let spellings = || spellings(provider, model);
+    /// The rows whose names fit, the most exact first.
+    pub(super) fn fitting<'a>(&'a self, provider: &'a str, model: &'a str) -> impl Iterator<Item = &'a Row> + 'a {
+        let spellings = move || spellings(provider, model);
         let named = spellings().flat_map(|name| [self.named(name), self.named(Name { provider: None, ..name })]).flatten();
         let bound = spellings().flat_map(|name| self.prefixed(name));
         let free = spellings().flat_map(|name| self.prefixed(Name { provider: None, ..name }));
-        named.chain(bound).chain(free).fold(Row::default(), Row::or)
+        named.chain(bound).chain(free)
     }
 
-    fn named(&self, name: Name<'_>) -> Option<Row> {
+    fn named(&self, name: Name<'_>) -> Option<&Row> {
         let place = self.names.binary_search_by(|(key, _)| key.bytes().cmp(name.bytes())).ok()?;
-        self.names.get(place).map(|(_, row)| *row)
+        self.names.get(place).map(|(_, row)| row)
     }
 
-    fn prefixed<'a>(&'a self, name: Name<'a>) -> impl Iterator<Item = Row> + 'a {
-        self.prefixes.iter().filter(move |(prefix, _)| name.begins_with(prefix)).map(|(_, row)| *row)
+    fn prefixed<'a>(&'a self, name: Name<'a>) -> impl Iterator<Item = &'a Row> + 'a {
+        self.prefixes.iter().filter(move |(prefix, _)| name.begins_with(prefix)).map(|(_, row)| row)
     }
 }
 

@@ -45,6 +45,21 @@ fn an_older_ledger_is_brought_up_to_date_once() {
 }
 
 #[test]
+fn a_ledger_keeps_the_pages_that_it_was_made_with_and_its_log_the_same_bound() {
+    let bound = |folder: &Folder| {
+        let conn = open(&folder.ledger(), Durability::Process).expect("it opens");
+        let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).expect("a number");
+        (number("page_size"), number("page_size") * number("wal_autocheckpoint"))
+    };
+    assert_eq!(bound(&Folder::new()), (PAGE, LOG_BYTES));
+    let folder = Folder::new();
+    let conn = Connection::open(folder.ledger()).expect("a new file");
+    conn.execute_batch("PRAGMA page_size = 4096; CREATE TABLE made (n)").expect("it is made");
+    drop(conn);
+    assert_eq!(bound(&folder), (4096, LOG_BYTES));
+}
+
+#[test]
 fn a_file_that_is_no_database_is_refused_and_stays_as_it_is() {
     let folder = Folder::new();
     let text = "a shopping list\n".repeat(1000);

@@ -6,12 +6,12 @@ use crate::recent;
 use crate::store;
 use crate::testing::{Folder, ended_record, new_id, open_record};
 
-fn tables(folder: &Folder) -> Tables {
+fn tables(folder: &Folder) -> (Tables, Numbers) {
     Tables::new(store::open(&folder.ledger(), Durability::Process).expect("it opens")).expect("it reads")
 }
 
-fn open(tables: &mut Tables, id: StreamId) -> Fact {
-    Fact::Open { n: tables.next_number(), id: id.to_string(), record: row::text(&open_record(id)) }
+fn open(numbers: &mut Numbers, id: StreamId) -> Fact {
+    Fact::Open { n: numbers.next(), id: id.to_string(), record: row::text(&open_record(id)), is_noted: false }
 }
 
 fn count(tables: &Tables, table: &str) -> i64 {
@@ -21,8 +21,8 @@ fn count(tables: &Tables, table: &str) -> i64 {
 #[test]
 fn writing_the_same_changes_twice_is_the_same_as_once() {
     let folder = Folder::new();
-    let mut tables = tables(&folder);
-    let facts: Vec<Fact> = (0..3).map(|_| open(&mut tables, new_id())).collect();
+    let (tables, mut numbers) = tables(&folder);
+    let facts: Vec<Fact> = (0..3).map(|_| open(&mut numbers, new_id())).collect();
     tables.apply(&facts).expect("it writes");
     tables.apply(&facts).expect("it writes again");
     assert_eq!(count(&tables, "streams"), 3);
@@ -31,8 +31,8 @@ fn writing_the_same_changes_twice_is_the_same_as_once() {
 #[test]
 fn a_database_at_its_limit_takes_all_changes_later_or_none() {
     let folder = Folder::new();
-    let mut tables = tables(&folder);
-    let facts: Vec<Fact> = (0..500).map(|_| open(&mut tables, new_id())).collect();
+    let (tables, mut numbers) = tables(&folder);
+    let facts: Vec<Fact> = (0..500).map(|_| open(&mut numbers, new_id())).collect();
     tables.conn.pragma_update_and_check(None, "max_page_count", 20, |_| Ok(())).expect("a limit");
     let error = tables.apply(&facts).expect_err("the database is full");
     assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DiskFull));
@@ -45,16 +45,16 @@ fn a_database_at_its_limit_takes_all_changes_later_or_none() {
 #[test]
 fn a_row_that_was_left_never_brings_an_ended_stream_back() {
     let folder = Folder::new();
-    let mut tables = tables(&folder);
+    let (tables, mut numbers) = tables(&folder);
     let (id, other) = (new_id(), new_id());
     let ended = row::text(&ended_record(id, Status::Completed));
     let open = row::text(&open_record(id));
     let text = format!("4 o {id} {open} 4\n4 o {other} {open} 4\n4 e {id} {ended} 4\n");
     for _ in 0..2 {
-        tables.take_left(recent::left(&text)).expect("it takes them");
+        tables.take_left(recent::left(&text), &mut numbers).expect("it takes them");
         assert_eq!((count(&tables, "open_streams"), count(&tables, "ended_streams")), (1, 1));
     }
-    assert_eq!(tables.interrupt_open().expect("it writes"), 1);
+    assert_eq!(tables.interrupt_open(&mut numbers).expect("it writes"), 1);
     assert_eq!(tables.get(id).expect("it reads").and_then(|record| record.status), Some(Status::Completed));
     assert_eq!(tables.get(other).expect("it reads").and_then(|record| record.status), Some(Status::Interrupted));
 }
@@ -62,12 +62,12 @@ fn a_row_that_was_left_never_brings_an_ended_stream_back() {
 #[test]
 fn an_interrupted_stream_keeps_what_is_known_even_what_only_another_version_knows() {
     let folder = Folder::new();
-    let mut tables = tables(&folder);
+    let (tables, mut numbers) = tables(&folder);
     let id = new_id();
-    let n = tables.next_number();
+    let n = numbers.next();
     let record = r#"{"team":"search","colour":"blue","deadline_ms":90000}"#.to_owned();
-    tables.apply(&[Fact::Open { n, id: id.to_string(), record }]).expect("it writes");
-    tables.interrupt_open().expect("it writes");
+    tables.apply(&[Fact::Open { n, id: id.to_string(), record, is_noted: false }]).expect("it writes");
+    tables.interrupt_open(&mut numbers).expect("it writes");
     let record = tables.get(id).expect("it reads").expect("it is there");
     assert_eq!((record.status, record.team.as_deref(), record.deadline_ms), (Some(Status::Interrupted), Some("search"), Some(90_000)));
     let colour: String = tables.conn.query_row("SELECT record ->> 'colour' FROM ended_streams", [], |row| row.get(0)).expect("a colour");
@@ -77,27 +77,27 @@ fn an_interrupted_stream_keeps_what_is_known_even_what_only_another_version_know
 #[test]
 fn a_damaged_open_row_does_not_keep_the_ledger_from_opening() {
     let folder = Folder::new();
-    let mut tables = tables(&folder);
-    let (id, n) = (new_id(), tables.next_number());
-    tables.apply(&[Fact::Open { n, id: id.to_string(), record: "{\"team\":".to_owned() }]).expect("it writes");
-    assert_eq!(tables.interrupt_open().expect("it writes"), 1);
+    let (tables, mut numbers) = tables(&folder);
+    let (id, n) = (new_id(), numbers.next());
+    tables.apply(&[Fact::Open { n, id: id.to_string(), record: "{\"team\":".to_owned(), is_noted: false }]).expect("it writes");
+    assert_eq!(tables.interrupt_open(&mut numbers).expect("it writes"), 1);
     assert_eq!(tables.get(id).expect("it reads").and_then(|record| record.status), Some(Status::Interrupted));
 }
 
 #[test]
 fn only_what_is_older_than_the_retention_is_deleted_and_running_streams_never() {
     let folder = Folder::new();
-    let mut tables = tables(&folder);
+    let (tables, mut numbers) = tables(&folder);
     let hour = Duration::from_secs(3600);
-    tables.last_number = number_at(unix_millis() - 3_600_001);
+    let mut old = number_at(unix_millis() - 3_600_001);
     for table in ["open_streams", "ended_streams"] {
         for row in 0..(SWEEP_ROWS + 10) {
             let insert = format!("INSERT INTO {table} (n, id, record) VALUES (?1, ?2, '{{}}')");
-            tables.last_number += 1;
-            tables.conn.execute(&insert, params![tables.last_number, row.to_string()]).expect("a row");
+            old += 1;
+            tables.conn.execute(&insert, params![old, row.to_string()]).expect("a row");
         }
     }
-    let young = open(&mut tables, new_id());
+    let young = open(&mut numbers, new_id());
     tables.apply(&[young]).expect("it writes");
     assert_eq!(tables.sweep(hour * 2).expect("it deletes"), 0);
     assert_eq!(tables.sweep(hour).expect("it deletes"), SWEEP_ROWS);
@@ -108,11 +108,10 @@ fn only_what_is_older_than_the_retention_is_deleted_and_running_streams_never() 
 #[test]
 fn numbers_grow_when_the_clock_goes_back_and_after_a_restart() {
     let folder = Folder::new();
-    let mut before = tables(&folder);
-    before.last_number = number_at(unix_millis() + 60_000);
-    let fact = open(&mut before, new_id());
-    before.apply(&[fact]).expect("it writes");
-    let last = before.last_number;
-    drop(before);
-    assert_eq!(tables(&folder).next_number(), last + 1);
+    let last = number_at(unix_millis() + 60_000);
+    let mut numbers = Numbers::after(last - 1);
+    let fact = open(&mut numbers, new_id());
+    tables(&folder).0.apply(&[fact]).expect("it writes");
+    assert_eq!(numbers.next(), last + 1);
+    assert_eq!(tables(&folder).1.next(), last + 1);
 }

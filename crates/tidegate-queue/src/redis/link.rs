@@ -43,7 +43,9 @@ impl Link {
         let info = url.into_connection_info().map_err(|error| error.to_string())?;
         // The third version of the protocol tells what is new on the connection that is there anyway.
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(settings)).map_err(|error| error.to_string())?;
+        // Many small commands share the connection; none waits for another's packet.
+        let socket = info.tcp_settings().clone().set_nodelay(true);
+        let client = Client::open(info.set_redis_settings(settings).set_tcp_settings(socket)).map_err(|error| error.to_string())?;
         Ok(Self { client, state: watch::Sender::new(State::Connecting), outages: watch::Sender::new(0) })
     }
 

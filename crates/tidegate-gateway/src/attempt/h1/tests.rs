@@ -1,3 +1,5 @@
+use tokio::io::AsyncReadExt;
+
 use super::*;
 
 fn head(text: &str) -> Result<Option<AnswerHead>, String> {

@@ -75,7 +75,7 @@ async fn provider(settings: impl Fn(&mut server::Builder<TokioExecutor>), answer
 }
 
 async fn ask(provider: &Arc<Provider>, steps: &Arc<Steps>, body: Bytes) -> Result<Answer, OpenError> {
-    let call = Call { endpoint: "/chat/completions", headers: HeaderMap::new(), body, key: None };
+    let call = Call { endpoint: "/chat/completions", headers: Vec::new(), body, key: None };
     open(Arc::clone(provider), Arc::new(call), Arc::clone(steps)).await
 }
 

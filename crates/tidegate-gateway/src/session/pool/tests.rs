@@ -25,12 +25,12 @@ async fn who_waits_gets_a_place_as_soon_as_the_pool_has_grown() {
 async fn nobody_gets_a_place_beyond_the_most_and_the_first_in_line_is_next() {
     let pool = Arc::new(Pool::new(PoolBounds { least: 1, most: 1 }));
     let held = pool.slot().await;
-    let (served, mut order) = tokio::sync::mpsc::unbounded_channel();
+    let (served, mut order) = tokio::sync::mpsc::channel(2);
     for name in ["first", "second"] {
         let (pool, served) = (Arc::clone(&pool), served.clone());
         tokio::spawn(async move {
             let _slot = pool.slot().await;
-            served.send(name).expect("the test listens");
+            served.send(name).await.expect("the test listens");
         });
         settle().await;
     }

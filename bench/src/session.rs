@@ -1,0 +1,120 @@
+//! One session as its client: prompts out, what comes of them in.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{
+        Message, Utf8Bytes,
+        client::IntoClientRequest as _,
+        http::{HeaderValue, header},
+    },
+};
+
+use crate::{
+    echo,
+    spec::{Mode, Spec},
+};
+
+/// An answer of a few words, as fast as the source says them.
+const ANSWER: Spec = Spec { mode: Mode::Flat, think: std::time::Duration::ZERO, events: 8 };
+
+/// What a message means to the load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// A prompt was accepted; an echo server, which understands none, gives it back.
+    Accepted,
+    /// Its answer is complete.
+    Complete,
+    /// Whatever else.
+    Other,
+}
+
+/// A session on its connection.
+pub(crate) struct Session {
+    socket: WebSocketStream<TcpStream>,
+    prompt: Utf8Bytes,
+}
+
+impl Session {
+    /// Connects as a client that can resume.
+    ///
+    /// # Errors
+    ///
+    /// When the peer does not take the connection or refuses the session.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it gives the connection up.
+    pub(crate) async fn open(address: SocketAddr, key: Option<&str>) -> Result<Self> {
+        let mut request = format!("ws://{address}/v1/sessions").into_client_request()?;
+        let headers = request.headers_mut();
+        if let Some(key) = key {
+            headers.insert(header::AUTHORIZATION, format!("Bearer {key}").try_into()?);
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("tidegate.v1"));
+        }
+        let connection = TcpStream::connect(address).await.with_context(|| format!("cannot connect to {address}"))?;
+        connection.set_nodelay(true)?;
+        let (socket, _) = client_async_with_config(request, connection, Some(echo::buffers())).await?;
+        Ok(Self { socket, prompt: format!(r#"{{"type":"PROMPT","model":"{ANSWER}","content":"What does the tide follow?"}}"#).into() })
+    }
+
+    /// Sends a prompt.
+    ///
+    /// # Errors
+    ///
+    /// When the peer closed the connection.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: a dropped call may leave half a frame behind.
+    pub(crate) async fn ask(&mut self) -> Result<()> {
+        self.socket.send(Message::Text(self.prompt.clone())).await.context("the peer closed before the prompt was written")
+    }
+
+    /// The next message.
+    ///
+    /// # Errors
+    ///
+    /// When a prompt was refused or failed, or the peer closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    pub(crate) async fn next(&mut self) -> Result<Said> {
+        loop {
+            let message = self.socket.next().await.context("the peer closed the session")??;
+            if let Message::Text(text) = message {
+                return meaning(&text);
+            }
+        }
+    }
+
+    /// Asks, and reads on to the end of the answer.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::ask`] and [`Self::next`].
+    ///
+    /// # Cancel safety
+    ///
+    /// None: the session is of no use after a dropped call.
+    pub(crate) async fn answer(&mut self, last: Said) -> Result<()> {
+        self.ask().await?;
+        while self.next().await? != last {}
+        Ok(())
+    }
+}
+
+fn meaning(text: &str) -> Result<Said> {
+    let kind = text.strip_prefix(r#"{"type":""#).and_then(|rest| rest.split('"').next());
+    match kind {
+        Some("ACK" | "PROMPT") => Ok(Said::Accepted),
+        Some("COMPLETE") => Ok(Said::Complete),
+        Some("SESSION" | "NOTICE" | "TOKEN") => Ok(Said::Other),
+        _ => bail!("the peer said {text}"),
+    }
+}

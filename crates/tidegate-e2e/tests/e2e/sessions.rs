@@ -1,0 +1,42 @@
+//! Sessions: what a client may rely on, whichever backend their prompts wait in.
+
+use tidegate_e2e::{Backend, World, WorldBuilder};
+
+/// Makes each of these tests run once on every backend. One that is not listed is dead code, which the compiler tells.
+macro_rules! on_every_backend {
+    ($($test:ident),+ $(,)?) => {
+        mod memory {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $test() -> anyhow::Result<()> {
+                    super::$test(tidegate_e2e::Backend::Memory).await
+                }
+            )+
+        }
+    };
+}
+
+mod door;
+mod protocol;
+
+mod cancel;
+mod order;
+mod queue;
+
+mod history;
+
+mod failures;
+mod records;
+
+mod lifecycle;
+mod resume;
+mod slow;
+
+mod drain;
+
+mod chaos;
+
+/// A gateway whose prompts wait in `backend`, and whose provider plays `scenario`.
+fn world(backend: Backend, scenario: &str) -> WorldBuilder {
+    World::of(scenario).backend(backend)
+}

@@ -1,0 +1,106 @@
+//! The short way of an open row: the thread that needs it writes it beside the database itself, and wakes nobody.
+//!
+//! It saves two changes of thread, which take some tenths of a millisecond where the event loops are busy. While rows follow each other closely, the long
+//! way is better: what the writer makes durable together goes on together, and a loop is woken once for many streams.
+//!
+//! It is open while the writer vouches for the database, which it does whenever it wrote to it or found its lock free. Who finds it closed
+//! takes the long way too, and the writer finds out what is wrong. So what begins here begins at most [`VOUCHED`] after the database could be
+//! written.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tidegate_core::id::StreamId;
+
+use crate::recent::Recent;
+use crate::writer::BATCH_SPACING;
+
+/// How long a look at the database counts. As long as the database may lag behind anyway.
+const VOUCHED: Duration = Duration::from_millis(100);
+/// A write takes microseconds. One that takes so long waited for a busy disk, with all the streams of its event loop.
+const SLOW: Duration = Duration::from_millis(10);
+/// How long no event loop writes after that.
+const REST: Duration = Duration::from_millis(500);
+
+/// The files of the last moments, shared, and whether rows may go there without the writer.
+#[derive(Debug)]
+pub(crate) struct Shortcut {
+    recent: Mutex<Recent>,
+    made: Instant,
+    /// This and the next in microseconds after `made`.
+    vouched_until: AtomicU64,
+    rests_until: AtomicU64,
+    /// When the last row came, whichever way it took then.
+    last: AtomicU64,
+    is_closed: AtomicBool,
+}
+
+impl Shortcut {
+    /// Closed until the writer vouches.
+    pub(crate) fn new(recent: Recent) -> Self {
+        Self {
+            recent: Mutex::new(recent),
+            made: Instant::now(),
+            vouched_until: AtomicU64::default(),
+            rests_until: AtomicU64::default(),
+            last: AtomicU64::default(),
+            is_closed: AtomicBool::default(),
+        }
+    }
+
+    /// Writes an open row. `None` where it has to go the long way: it has company, nobody vouches, the files are in use, or cannot be written.
+    ///
+    /// The row survives the end of the process, and must be handed to the writer before the guard is dropped: the writer frees a file when
+    /// the database has what was handed over.
+    pub(crate) fn note(&self, now: Instant, id: StreamId, record: &str) -> Option<MutexGuard<'_, Recent>> {
+        if self.has_company(now) {
+            return None;
+        }
+        let mut recent = self.recent.try_lock().ok()?;
+        // Looked at under the lock, so that after the writer's end nothing is added to files that may be another gateway's.
+        if !self.is_open(now) || !recent.append_open(id, record) {
+            return None;
+        }
+        if now.elapsed() >= SLOW {
+            self.rests_until.store(self.micros(now + REST), Ordering::Relaxed);
+        }
+        Some(recent)
+    }
+
+    /// Whether a row came shortly before this one, so that the writer is about to wake this event loop anyway.
+    fn has_company(&self, now: Instant) -> bool {
+        let now = self.micros(now);
+        let before = self.last.swap(now, Ordering::Relaxed);
+        Duration::from_micros(now.saturating_sub(before)) < BATCH_SPACING
+    }
+
+    fn is_open(&self, now: Instant) -> bool {
+        let now = self.micros(now);
+        let [vouched_until, rests_until] = [&self.vouched_until, &self.rests_until].map(|time| time.load(Ordering::Relaxed));
+        (rests_until..vouched_until).contains(&now) && !self.is_closed.load(Ordering::Relaxed)
+    }
+
+    /// The database could be written at `looked`.
+    pub(crate) fn vouch(&self, looked: Instant) {
+        self.vouched_until.store(self.micros(looked + VOUCHED), Ordering::Relaxed);
+    }
+
+    /// Closes it for good, after a row that is being noted.
+    pub(crate) fn close(&self) {
+        let _recent = self.recent();
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// The files, for the writer. A panic cannot leave them half changed, so a poisoned lock is as good as any.
+    pub(crate) fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn micros(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.made).as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+use std::collections::HashSet;
+use std::fs;
+use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::thread;
+
+use super::*;
+use crate::queue::{Queue, Request, Row};
+use crate::recent;
+use crate::testing::{Folder, new_id};
+
+fn shortcut(folder: &Folder) -> Shortcut {
+    Shortcut::new(Recent::create(Recent::paths(&folder.ledger())).expect("the files"))
+}
+
+/// What the next start would find after `kill -9`.
+fn left(folder: &Folder) -> HashSet<String> {
+    let texts = Recent::paths(&folder.ledger()).map(|path| fs::read_to_string(path).expect("the file is there"));
+    texts.iter().flat_map(|text| recent::left(text)).map(|row| row.id.to_owned()).collect()
+}
+
+#[test]
+fn it_is_open_for_a_tenth_of_a_second_after_each_look_at_the_database() {
+    let folder = Folder::new();
+    let shortcut = shortcut(&folder);
+    let look = Instant::now() + BATCH_SPACING;
+    assert!(shortcut.note(look, new_id(), "{}").is_none(), "nobody has vouched yet");
+    shortcut.vouch(look);
+    assert!(shortcut.note(look + VOUCHED / 2, new_id(), "{}").is_some());
+    assert!(shortcut.note(look + VOUCHED, new_id(), "{}").is_none());
+    shortcut.vouch(look + VOUCHED);
+    assert!(shortcut.note(look + VOUCHED + BATCH_SPACING, new_id(), "{}").is_some());
+    shortcut.close();
+    assert!(shortcut.note(look + VOUCHED + 2 * BATCH_SPACING, new_id(), "{}").is_none());
+    assert_eq!(left(&folder).len(), 2);
+}
+
+#[test]
+fn rows_that_follow_each_other_closely_go_the_long_way_together() {
+    let folder = Folder::new();
+    let shortcut = shortcut(&folder);
+    let now = Instant::now() + BATCH_SPACING;
+    shortcut.vouch(now);
+    assert!(shortcut.note(now, new_id(), "{}").is_some(), "it cannot know that others follow");
+    for number in 1..4 {
+        assert!(shortcut.note(now + number * BATCH_SPACING / 2, new_id(), "{}").is_none());
+    }
+    assert!(shortcut.note(now + 3 * BATCH_SPACING, new_id(), "{}").is_some());
+}
+
+#[test]
+fn nobody_waits_for_files_that_are_in_use() {
+    let folder = Folder::new();
+    let shortcut = shortcut(&folder);
+    let now = Instant::now() + BATCH_SPACING;
+    shortcut.vouch(now);
+    let in_use = shortcut.recent();
+    assert!(thread::scope(|scope| scope.spawn(|| shortcut.note(now, new_id(), "{}").is_none()).join().expect("no panic")));
+    drop(in_use);
+    assert!(shortcut.note(now + BATCH_SPACING, new_id(), "{}").is_some());
+}
+
+#[tokio::test]
+async fn after_a_write_that_waited_for_the_disk_the_long_way_is_taken_for_a_while() {
+    let folder = Folder::new();
+    let shortcut = shortcut(&folder);
+    let before = Instant::now() + BATCH_SPACING;
+    tokio::time::sleep(BATCH_SPACING + SLOW).await;
+    shortcut.vouch(before);
+    assert!(shortcut.note(before, new_id(), "{}").is_some(), "the row is durable all the same");
+    for later in [REST / 2, REST - BATCH_SPACING] {
+        shortcut.vouch(before + later);
+        assert!(shortcut.note(before + later, new_id(), "{}").is_none(), "the database's lock says nothing about the disk");
+    }
+    shortcut.vouch(before + REST);
+    assert!(shortcut.note(before + REST, new_id(), "{}").is_some());
+}
+
+/// Four threads note a thousand rows, some between any two steps of a writer that turns, takes, fails and frees.
+#[test]
+fn at_every_moment_each_row_is_in_a_file_or_in_the_database() {
+    const ROWS: usize = 1000;
+    let folder = Folder::new();
+    let (shortcut, queue) = (shortcut(&folder), Queue::default());
+    let noted = Mutex::new(HashSet::new());
+    let left_to_note = AtomicUsize::new(ROWS);
+    let moment = AtomicU32::new(1);
+    let note = || {
+        while left_to_note.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            let id = new_id();
+            loop {
+                // Far enough from the others to need no company.
+                let now = shortcut.made + BATCH_SPACING * moment.fetch_add(1, Ordering::Relaxed);
+                shortcut.vouch(now);
+                if let Some(_recent) = shortcut.note(now, id, "{}") {
+                    queue.write(Row::Noted { id, record: String::new() });
+                    noted.lock().expect("no panic").insert(id.to_string());
+                    break;
+                }
+                thread::yield_now();
+            }
+        }
+    };
+    let others_go_on = || {
+        let seen = noted.lock().expect("no panic").len();
+        while seen < ROWS && noted.lock().expect("no panic").len() == seen {
+            thread::yield_now();
+        }
+    };
+    let (mut taken, mut database) = (HashSet::new(), HashSet::new());
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(note);
+        }
+        for round in 0_u32.. {
+            let mut batch = Vec::new();
+            {
+                let mut recent = shortcut.recent();
+                recent.turn();
+                queue.take(&mut batch);
+            }
+            taken.extend(batch.into_iter().filter_map(|request| match request {
+                Request::Write { row: Row::Noted { id, .. }, .. } => Some(id.to_string()),
+                _ => None,
+            }));
+            others_go_on();
+            if !round.is_multiple_of(3) {
+                database.extend(taken.drain());
+                shortcut.recent().free();
+            }
+            others_go_on();
+            let is_safe = {
+                // Nobody notes a row meanwhile.
+                let (_recent, noted) = (shortcut.recent(), noted.lock().expect("no panic"));
+                let left = left(&folder);
+                noted.iter().all(|id| left.contains(id) || database.contains(id))
+            };
+            assert!(is_safe, "in round {round}");
+            if database.len() == ROWS {
+                break;
+            }
+        }
+    });
+}
