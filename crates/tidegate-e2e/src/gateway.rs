@@ -149,6 +149,17 @@ impl Gateway {
         self.process.pid()
     }
 
+    /// Its resident memory, in KiB.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn resident_kib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
+        Ok(line.split_whitespace().nth(1).context("a number")?.parse()?)
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors

@@ -49,6 +49,12 @@ pub use world::{QUICK, World, WorldBuilder};
 
 use std::path::PathBuf;
 
+/// A number that a run can be given by this variable, for tests that say less in a minute than in an hour.
+#[must_use]
+pub fn number_from(variable: &str, usual: usize) -> usize {
+    std::env::var(variable).ok().and_then(|number| number.parse().ok()).unwrap_or(usual)
+}
+
 /// The repository's root.
 #[must_use]
 pub fn root() -> PathBuf {

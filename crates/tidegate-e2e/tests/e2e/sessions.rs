@@ -35,6 +35,8 @@ mod slow;
 mod drain;
 
 mod chaos;
+mod leak;
+mod load;
 
 /// A gateway whose prompts wait in `backend`, and whose provider plays `scenario`.
 fn world(backend: Backend, scenario: &str) -> WorldBuilder {

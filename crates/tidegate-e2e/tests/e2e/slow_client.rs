@@ -31,7 +31,7 @@ async fn a_reader_that_stops_stops_the_provider_and_delays_nobody_else() -> Resu
     })
     .await?;
     assert!(last < 32 << 20, "{last} bytes went into a stream that nobody reads");
-    assert!(resident_kib(&world)? < 128 << 10, "the gateway holds {} KiB", resident_kib(&world)?);
+    assert!(world.gateway.resident_kib()? < 128 << 10, "the gateway holds {} KiB", world.gateway.resident_kib()?);
 
     let began = Instant::now();
     let quick = world.chat(&Chat::new("quick")).await?;
@@ -105,11 +105,4 @@ async fn a_client_that_only_sips_at_a_complete_answer_does_not_keep_its_place_fo
     let record = world.gateway.record(&id).await?;
     assert_eq!((&record["status"], &record["code"]), (&"cancelled_after_output".into(), &"slow_client".into()), "{record}");
     Ok(())
-}
-
-/// Memory of the gateway's process.
-fn resident_kib(world: &World) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", world.gateway.pid()?))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-    Ok(line.split_whitespace().nth(1).context("a number")?.parse()?)
 }

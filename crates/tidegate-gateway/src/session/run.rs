@@ -79,9 +79,20 @@ pub(super) struct Run {
     pub(super) account: Account,
 }
 
+/// What comes, unless the prompt ends before.
+type OnItsWay<T> = Pin<Box<dyn Future<Output = Result<T, TaskEnd>> + Send>>;
+
 enum RunStage {
-    /// On its way to a place in the pool, a request and a place in the ledger.
-    Preparing(Pin<Box<dyn Future<Output = Result<Ready, TaskEnd>> + Send>>),
+    /// On its way to a place in the pool and a request.
+    Waiting(OnItsWay<(Slot, Work)>),
+    /// On its way to a place in the ledger. It may be there already, so what ends it meanwhile waits until its record can say so.
+    Beginning {
+        begins: OnItsWay<Prepared>,
+        /// Messages of the conversation for which the model's context had no room.
+        left_out: usize,
+        slot: Slot,
+        cancelled: Option<Failure>,
+    },
     Answering(Box<Answering>),
     /// The answer is there, its tokens are being counted.
     Counting {
@@ -90,13 +101,6 @@ enum RunStage {
     },
     /// Nothing follows but what waits to be told.
     Over(Option<Box<Live>>),
-}
-
-struct Ready {
-    prepared: Prepared,
-    /// Messages of the conversation for which the model's context had no room.
-    left_out: usize,
-    slot: Slot,
 }
 
 struct Prepared {
@@ -140,18 +144,11 @@ impl Run {
     }
 
     fn new(gateway: &Arc<Gateway>, task: TaskId, work: impl Future<Output = Result<(Slot, Work), TaskEnd>> + Send + 'static) -> Self {
-        let meter = Arc::new(Meter::default());
-        let begins = (Arc::clone(gateway), Arc::clone(&meter));
-        let preparing = async move {
-            let (slot, work) = work.await?;
-            let left_out = work.left_out;
-            Ok(Ready { prepared: begin(begins.0, begins.1, work).await?, left_out, slot })
-        };
         Self {
             task,
             gateway: Arc::clone(gateway),
-            meter,
-            stage: RunStage::Preparing(Box::pin(preparing)),
+            meter: Arc::default(),
+            stage: RunStage::Waiting(Box::pin(work)),
             happenings: VecDeque::new(),
             account: Account::default(),
         }
@@ -168,10 +165,14 @@ impl Run {
                 return Poll::Ready(happening);
             }
             match &mut self.stage {
-                RunStage::Preparing(preparing) => match ready!(preparing.as_mut().poll(cx)) {
-                    Ok(ready) => self.begun(ready),
+                RunStage::Waiting(work) => match ready!(work.as_mut().poll(cx)) {
+                    Ok((slot, work)) => self.begin(slot, work),
                     Err(end) => self.refused(end),
                 },
+                RunStage::Beginning { begins, .. } => {
+                    let begun = ready!(begins.as_mut().poll(cx));
+                    self.begun(begun);
+                }
                 RunStage::Answering(answering) => match ready!(answering.prepared.pump.poll_step(cx, client_takes)) {
                     Step::Head => {}
                     Step::Piece(piece) => answering.read(piece.bytes, &mut self.happenings),
@@ -190,13 +191,17 @@ impl Run {
 
     /// Ends it for this reason: the client wants no more of it, or the gateway has no more time.
     pub(super) fn cancel(&mut self, why: Failure) {
-        match &self.stage {
+        match &mut self.stage {
+            RunStage::Beginning { cancelled, .. } => {
+                *cancelled = Some(why);
+                return;
+            }
             // Too late: the answer is whole, or it has failed.
             RunStage::Answering(answering) if answering.has_ended() => return,
             RunStage::Counting { .. } | RunStage::Over(_) => return,
             // The pump ends it typed, at its next step.
             RunStage::Answering(_) if why == Failure::GatewayDraining => return self.meter.end_now(),
-            RunStage::Preparing(_) | RunStage::Answering(_) => {}
+            RunStage::Waiting(_) | RunStage::Answering(_) => {}
         }
         // What was not said yet is not wanted any more.
         self.happenings.clear();
@@ -237,7 +242,7 @@ impl Run {
     /// Ends what it is at. A provider that is read on keeps the record.
     fn stop(&mut self, why: Failure, on_disconnect: OnDisconnect) -> Option<Box<Live>> {
         match std::mem::replace(&mut self.stage, RunStage::Over(None)) {
-            RunStage::Preparing(_) => None,
+            RunStage::Waiting(_) | RunStage::Beginning { .. } => None,
             RunStage::Answering(answering) => {
                 let Answering { prepared: Prepared { pump, .. }, .. } = *answering;
                 let leaving = Leaving { failure: why, taken: self.account.taken, on_disconnect };
@@ -248,13 +253,29 @@ impl Run {
         }
     }
 
-    fn begun(&mut self, Ready { prepared, left_out, slot }: Ready) {
+    fn begin(&mut self, slot: Slot, work: Work) {
+        let left_out = work.left_out;
+        let begins = Box::pin(begin(Arc::clone(&self.gateway), Arc::clone(&self.meter), work));
+        self.stage = RunStage::Beginning { begins, left_out, slot, cancelled: None };
+    }
+
+    fn begun(&mut self, begun: Result<Prepared, TaskEnd>) {
+        let RunStage::Beginning { left_out, slot, cancelled, .. } = std::mem::replace(&mut self.stage, RunStage::Over(None)) else {
+            return;
+        };
+        let prepared = match begun {
+            Ok(prepared) => prepared,
+            Err(end) => return self.refused(end),
+        };
         if left_out > 0 {
             let told = format!("the conversation is longer than the model's context: its {left_out} oldest messages were left out");
             self.happenings.push_back(Happening::Notice(told.into()));
         }
         let (scanner, answer) = (Scanner::new(MAX_EVENT), Assembler::new());
         self.stage = RunStage::Answering(Box::new(Answering { prepared, scanner, answer, _slot: slot }));
+        if let Some(why) = cancelled {
+            self.cancel(why);
+        }
     }
 
     /// The stream has ended: as a turn of the conversation, or as a failure.

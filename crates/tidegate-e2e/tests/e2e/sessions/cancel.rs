@@ -1,6 +1,6 @@
 //! A client that wants no answer any more.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tidegate_e2e::{Backend, Message, Prompt, World};
 
 use super::world;
@@ -25,7 +25,7 @@ async fn a_queued_task_is_dropped_and_never_asked(backend: Backend) -> Result<()
     let running = client.ask(&Prompt::to("m")).await?;
     let (queued, next) = (client.ask(&Prompt::to("quiet")).await?, client.ask(&Prompt::to("next")).await?);
     client.cancel(&queued).await?;
-    let Message::Dropped { reason, .. } = client.end(&queued).await? else { panic!("{:#?}", client.log()) };
+    let Message::Dropped { reason, .. } = client.end(&queued).await? else { bail!("{:#?}", client.log()) };
     assert_eq!(reason, "cancelled");
     client.tokens(&running, 1).await?;
     client.cancel(&running).await?;

@@ -1,6 +1,6 @@
 //! A gateway that shuts down loses nothing that it accepted, and tells everyone.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use tidegate_e2e::{Backend, Goodbye, Hello, Message, Prompt, SessionClient, World, eventually};
 
@@ -39,7 +39,7 @@ async fn what_was_accepted_is_finished_and_nothing_more_is_accepted(backend: Bac
     client.tokens(&tasks[0], 1).await?;
     shut_down(&world).await?;
     client.see("a notice", |log| log.notices(&tasks[0]).any(|(text, _)| text.contains("shutting down")).then_some(())).await?;
-    let Message::Error(refused) = client.offer(&Prompt::to("m").with("id", "late")).await? else { panic!("{:#?}", client.log()) };
+    let Message::Error(refused) = client.offer(&Prompt::to("m").with("id", "late")).await? else { bail!("{:#?}", client.log()) };
     assert_eq!((refused.code.as_str(), refused.retryable, refused.id.as_deref()), ("gateway_draining", true, Some("late")));
     assert!(refused.retry_after_ms.is_some(), "{refused:?}");
     let view = Hello::resumable().answer(world.gateway.addr()).await?;

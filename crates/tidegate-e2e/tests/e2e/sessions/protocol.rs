@@ -1,6 +1,6 @@
 //! The messages: as the first clients knew them, and as those that can do more do.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::json;
 use tidegate_e2e::{Backend, Hello, Message, Prompt, SessionClient};
 use tokio_tungstenite::tungstenite::protocol::Message as Frame;
@@ -28,7 +28,7 @@ async fn a_client_that_knows_five_messages_is_answered_on_both_paths(backend: Ba
         let [Message::Ack { queue_depth: 0, id: None, .. }, Message::Token { .. }, Message::Token { .. }, Message::Complete { usage, .. }] =
             client.log().messages()
         else {
-            panic!("{:#?}", client.log().messages())
+            bail!("{:#?}", client.log().messages())
         };
         assert_eq!(usage["output_tokens"], 2, "{usage}");
         let record = world.record_of_task(&task).await?;
@@ -44,7 +44,7 @@ async fn a_client_that_can_resume_is_told_its_session_before_all_else(backend: B
     let [Message::Session { session_id, resumed: false, expires_in_ms: 77_000 }, Message::Ack { session_id: same, .. }, ..] =
         client.log().messages()
     else {
-        panic!("{:#?}", client.log().messages())
+        bail!("{:#?}", client.log().messages())
     };
     assert_eq!(session_id, same);
     client.ping().await

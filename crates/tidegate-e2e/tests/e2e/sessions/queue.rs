@@ -1,6 +1,6 @@
 //! A session that is asked more than it can answer at once.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tidegate_e2e::{Backend, Message, Prompt, SessionClient, eventually};
 
 use super::world;
@@ -30,7 +30,7 @@ async fn a_full_queue_refuses_and_forgets(backend: Backend) -> Result<()> {
     let refused = Prompt::to("m").with("id", "mine");
     for _ in 0..3 {
         let Message::RateLimited { queue_depth: 2, retry_after_ms, id } = client.offer(&refused).await? else {
-            panic!("{:#?}", client.log())
+            bail!("{:#?}", client.log())
         };
         assert!(retry_after_ms >= 1000 && id.as_deref() == Some("mine"));
     }
@@ -53,7 +53,7 @@ async fn a_full_queue_drops_its_oldest(backend: Backend) -> Result<()> {
         waiting.push(client.ask(&Prompt::to("m")).await?);
     }
     for oldest in &waiting[..3] {
-        let Message::Dropped { reason, .. } = client.end(oldest).await? else { panic!("{:#?}", client.log()) };
+        let Message::Dropped { reason, .. } = client.end(oldest).await? else { bail!("{:#?}", client.log()) };
         assert_eq!(reason, "queue_full");
     }
     assert!(client.log().end(&running).is_none(), "what runs is not dropped");
@@ -101,7 +101,7 @@ async fn who_waits_learns_its_place_and_once_an_answer_was_timed_how_long(backen
     let told =
         client.see("their places", |log| Some(log.messages().iter().filter_map(place).collect()).filter(|told: &Vec<_>| told.len() == 2));
     let told = told.await?;
-    let [(one, 1, Some(_)), (two, 2, Some(eta))] = &told[..] else { panic!("{told:?}") };
+    let [(one, 1, Some(_)), (two, 2, Some(eta))] = &told[..] else { bail!("{told:?}") };
     assert_eq!((one, two), (&first, &second));
     assert!((1..30_000).contains(eta), "one answer of 50 ms stands before it: {eta} ms");
     Ok(())
@@ -113,7 +113,7 @@ async fn all_sessions_together_have_a_bound_too(backend: Backend) -> Result<()> 
     let running = busy(&mut first).await?;
     let waiting = [first.ask(&Prompt::to("m")).await?, first.ask(&Prompt::to("m")).await?];
     let Message::RateLimited { queue_depth: 0, retry_after_ms, .. } = second.offer(&Prompt::to("m")).await? else {
-        panic!("{:#?}", second.log())
+        bail!("{:#?}", second.log())
     };
     assert!(retry_after_ms >= 1000);
     first.cancel(&running).await?;
@@ -121,7 +121,7 @@ async fn all_sessions_together_have_a_bound_too(backend: Backend) -> Result<()> 
         first.end(task).await?;
     }
     let free = eventually("room", async || second.offer(&Prompt::to("m")).await.ok().filter(|told| matches!(told, Message::Ack { .. })));
-    let Message::Ack { task_id, .. } = free.await? else { unreachable!() };
+    let Message::Ack { task_id, .. } = free.await? else { bail!("{:#?}", second.log()) };
     assert!(matches!(second.end(&task_id).await?, Message::Complete { .. }));
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tidegate_e2e::{Backend, Hello, Message, Prompt, SessionClient, World, eventually};
 use tokio_tungstenite::tungstenite::protocol::Message as Frame;
 
@@ -28,20 +28,13 @@ pub(super) async fn stopped(world: &World, model: &str) -> Result<u64> {
     .await
 }
 
-/// Memory of the gateway's process.
-fn resident_kib(world: &World) -> Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", world.gateway.pid()?))?;
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-    Ok(line.split_whitespace().nth(1).context("a number")?.parse()?)
-}
-
 async fn a_slow_reader_slows_its_provider_and_gets_everything(backend: Backend) -> Result<()> {
     let world = world(backend, &format!("m: burst repeat 20000 ('{}') end", "x".repeat(1000))).start().await?;
-    let before = resident_kib(&world)?;
+    let before = world.gateway.resident_kib()?;
     let mut client = SessionClient::open(world.gateway.addr(), &Hello::resumable().reluctant()).await?;
     client.send(Prompt::to("m").json()).await?;
     let stopped = stopped(&world, "m").await?;
-    let more = resident_kib(&world)?.saturating_sub(before);
+    let more = world.gateway.resident_kib()?.saturating_sub(before);
     assert!(stopped < 15 << 20, "{stopped} bytes went into a session that nobody reads");
     assert!(more < 16 << 10, "{more} KiB wait for it");
     let task = client.see("the answer", |log| log.tasks().next().map(str::to_owned)).await?;
@@ -69,7 +62,7 @@ async fn a_client_that_reads_nothing_is_given_up_however_lively_it_is(backend: B
 
 async fn questions_without_end_from_one_who_reads_no_answer_fill_no_memory(backend: Backend) -> Result<()> {
     let world = world(backend, "m: stall").start().await?;
-    let before = resident_kib(&world)?;
+    let before = world.gateway.resident_kib()?;
     let mut client = SessionClient::open(world.gateway.addr(), &Hello::plain().reluctant()).await?;
     let flood = async {
         for _ in 0..1_000_000 {
@@ -80,7 +73,7 @@ async fn questions_without_end_from_one_who_reads_no_answer_fill_no_memory(backe
     };
     // It comes to a stop, because it is no longer read.
     let stopped = tokio::time::timeout(Duration::from_secs(5), flood).await;
-    let more = resident_kib(&world)?.saturating_sub(before);
+    let more = world.gateway.resident_kib()?.saturating_sub(before);
     assert!(stopped.is_err() && more < 8 << 10, "{more} KiB for {stopped:?}");
     let mut other = world.session().await?;
     other.ping().await
