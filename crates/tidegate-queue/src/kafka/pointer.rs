@@ -13,8 +13,11 @@ use tokio::sync::watch;
 
 use super::cluster::{Cluster, PATIENCE, Quiet, Reader, unavailable};
 use super::fold::Fold;
-use super::lock;
+use super::{lock, now};
 use crate::error::QueueError;
+
+/// How often expired pointers are forgotten.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// Where to begin to read a session's log. An old one is as good as a new one, and only costs more reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +60,11 @@ impl Dated {
         let silent = u64::try_from(time.saturating_sub(self.time)).unwrap_or(0);
         Duration::from_millis(silent) > self.pointer.ttl
     }
+
+    /// The same by this process's clock, for which twice the time is allowed.
+    fn long_expired(&self) -> bool {
+        self.expired(now().saturating_sub(i64::try_from(self.pointer.ttl.as_millis()).unwrap_or(i64::MAX)))
+    }
 }
 
 /// The pointers of all sessions, read as they are written.
@@ -79,10 +87,15 @@ impl Pointers {
         while let Err(error) = self.begin().await {
             tracing::debug!(%error, "the sessions are not read yet");
         }
+        let mut sweep = tokio::time::interval(SWEEP);
         loop {
-            match self.consumer.recv().await {
-                Ok(message) => self.note(&message),
-                Err(error) => tracing::debug!(%error, "reading the sessions"),
+            tokio::select! {
+                read = self.consumer.recv() => match read {
+                    Ok(message) => self.note(&message),
+                    Err(error) => tracing::debug!(%error, "reading the sessions"),
+                },
+                // Of gateways that died, nobody takes the pointers back.
+                _ = sweep.tick() => lock(&self.known).retain(|_, dated| !dated.long_expired()),
             }
         }
     }
@@ -112,18 +125,19 @@ impl Pointers {
     /// A session's pointer as it stands when this is called; `None`: there is no such session.
     pub(super) async fn find(&self, session: SessionId) -> Result<Option<Dated>, QueueError> {
         let partition = self.cluster.partition(session).await?;
-        let end = self.cluster.end_of(&self.cluster.topics.sessions(), partition).await?;
+        let topic = self.cluster.topics.sessions();
+        let (begin, end) = self.cluster.ask(move |asker, patience| asker.fetch_watermarks(&topic, partition, patience)).await?;
         let mut read = self.read.subscribe();
-        let caught_up = read.wait_for(|read| end == 0 || read.get(&partition).is_some_and(|next| *next >= end));
+        let caught_up = read.wait_for(|read| begin == end || read.get(&partition).is_some_and(|next| *next >= end));
         match tokio::time::timeout(PATIENCE, caught_up).await {
             Ok(_) => Ok(lock(&self.known).get(&session).cloned()),
             Err(_) => Err(QueueError::Unavailable("the sessions are still being read".to_owned())),
         }
     }
 
-    /// Whether a session was forgotten, as far as this process has read.
-    pub(super) fn forgotten(&self, session: SessionId, time: i64) -> bool {
-        lock(&self.known).get(&session).is_some_and(|dated| dated.expired(time))
+    /// Whether a session was forgotten, as far as this process has read. Its clock may be wrong by as much as the session outlives its owner.
+    pub(super) fn forgotten(&self, session: SessionId) -> bool {
+        lock(&self.known).get(&session).is_some_and(|dated| dated.long_expired())
     }
 
     /// Writes a session's pointer, or that there is none any more; on all replicas when it returns.

@@ -74,6 +74,8 @@ pub(super) struct LogRange {
 /// A task that is not settled.
 pub(super) struct Held {
     pub(super) task: TaskRecord,
+    /// When its record was read.
+    since: Instant,
     /// This worker's claim is on its way.
     claiming: bool,
 }
@@ -118,7 +120,7 @@ impl Known {
         known.next = known.next.max(Some(offset + 1));
         known.used = Instant::now();
         let (session, submitted) = (task.session, task.submitted);
-        known.records.entry(offset).or_insert(Held { task, claiming: false });
+        known.records.entry(offset).or_insert(Held { task, since: Instant::now(), claiming: false });
         if known.log.is_none_or(|log| submitted < log.from) {
             return Some(submitted);
         }
@@ -177,23 +179,27 @@ impl Known {
         }
     }
 
-    /// The next task to run, for which a claim is to be written. `forgotten` says of which sessions nobody would read the answer.
+    /// The task that has waited longest here, for which a claim is to be written. `forgotten` says of which sessions nobody would read the answer.
     pub(super) fn take(&mut self, forgotten: impl Fn(SessionId) -> bool) -> Option<(i32, i64, TaskRecord)> {
+        let mut oldest: Option<(Instant, i32, i64)> = None;
         for (number, partition) in &mut self.partitions {
             let Some(log) = partition.log.filter(|log| log.next >= log.present) else { continue };
             partition.records.retain(|_, held| held.claiming || !forgotten(held.task.session));
-            let waiting = partition.records.iter_mut().find(|(_, held)| {
+            let mut waiting = partition.records.iter().filter(|(_, held)| {
                 let task = self.sessions.get(&held.task.session).and_then(|session| session.fold.task());
                 let waits = task.is_some_and(|task| task.submitted == held.task.submitted && task.claim.is_none());
                 log.next > held.task.submitted && waits && !held.claiming
             });
-            if let Some((offset, held)) = waiting {
-                held.claiming = true;
-                self.claiming += 1;
-                return Some((*number, *offset, held.task.clone()));
+            if let Some((offset, held)) = waiting.next() {
+                let first = (held.since, *number, *offset);
+                oldest = Some(oldest.map_or(first, |oldest| oldest.min(first)));
             }
         }
-        None
+        let (_, partition, offset) = oldest?;
+        let held = self.partitions.get_mut(&partition)?.records.get_mut(&offset)?;
+        held.claiming = true;
+        self.claiming += 1;
+        Some((partition, offset, held.task.clone()))
     }
 
     /// What became of a claim was read, or not in time: the lease's grip, if it holds.

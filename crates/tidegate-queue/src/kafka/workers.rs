@@ -21,7 +21,7 @@ use super::pointer::Pointers;
 use super::tail::Tail;
 use super::worker::{Known, News, Partition, Source};
 use super::writer::Writer;
-use super::{lock, now, record};
+use super::{lock, record};
 use crate::error::QueueError;
 use crate::settings::Settings;
 
@@ -179,8 +179,7 @@ impl Workers {
         if known.claiming >= known.askers.len() {
             return None;
         }
-        let now = now();
-        known.take(|session| self.pointers.forgotten(session, now))
+        known.take(|session| self.pointers.forgotten(session))
     }
 
     fn hand_over(&self, mut lease: Lease) {

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::kafka::entry::Position;
 use crate::lease::Piece;
@@ -199,4 +201,51 @@ fn a_fold_is_read_as_it_was_written() {
     assert_eq!(written(&play.fold), Some(play.fold.clone()));
     play.settles(claim, 1).unwrap();
     assert_eq!(written(&play.fold), Some(play.fold.clone()));
+}
+
+/// Any writer saying anything, with offsets that may well fit.
+fn anything() -> impl Strategy<Value = Entry> {
+    let (stamp, claim, seq) = ((0..12_i64, 1..12_u64).prop_map(|(epoch, seq)| Stamp { epoch, seq }), 0..40_i64, 0..3_u32);
+    let piece = any::<bool>().prop_map(|visible| Piece { data: Bytes::new(), visible });
+    prop_oneof![
+        1 => Just(Entry::Adopt),
+        4 => (stamp.clone(), 0..4_u128).prop_map(|(stamp, number)| Entry::Submit { stamp, task: task(number) }),
+        1 => (stamp, 0..4_u128).prop_map(|(stamp, number)| Entry::Cancel { stamp, task: task(number), why: Bytes::new() }),
+        6 => (0..40_i64).prop_map(|submitted| Entry::Claim { submitted }),
+        6 => (claim.clone(), seq.clone(), piece).prop_map(|(claim, seq, piece)| Entry::Emit { claim, seq, pieces: vec![piece] }),
+        2 => (claim.clone(), seq).prop_map(|(claim, seq)| Entry::Settle { claim, seq, end: Bytes::new() }),
+        2 => claim.clone().prop_map(|claim| Entry::GiveBack { claim, begun: true, attempts: 3 }),
+        1 => claim.prop_map(|claim| Entry::Expire { claim, lease_millis: 2, attempts: 3 }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whoever_says_what_a_task_ends_once_and_never_waits_again_after_visible_output(
+        said in prop::collection::vec(anything(), 1..400),
+    ) {
+        let mut play = Play::owned();
+        let mut visible = Vec::new();
+        for entry in said {
+            let current = play.fold.task().map(|task| task.id);
+            match play.says(&entry) {
+                Ok(Effect::Pieces(id)) => {
+                    prop_assert_eq!(Some(id), current);
+                    if matches!(&entry, Entry::Emit { pieces, .. } if pieces[0].visible) {
+                        visible.push(play.fold.task().expect("it runs").submitted);
+                    }
+                }
+                Ok(Effect::Waiting) => {
+                    let waits = play.fold.task().expect("it waits");
+                    prop_assert!(!visible.contains(&waits.submitted) && waits.claim.is_none() && waits.attempts < 3);
+                }
+                Ok(Effect::Claimed) => prop_assert!(!visible.contains(&play.fold.task().expect("it runs").submitted)),
+                Ok(Effect::Ended(id, _)) => {
+                    prop_assert_eq!(Some(id), current);
+                    prop_assert!(play.fold.task().is_none());
+                }
+                _ => {}
+            }
+        }
+    }
 }
