@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const JVM: [&str; 4] = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dlog4j2.level=OFF"];
 
 /// Runs the broker until whoever started it is gone, however that one ended: the pipe at the standard input closes then. So a broker in a
-/// static, or of a test that was killed, does not stay behind, nor does its folder. A line in the pipe, after the broker's end, says that
-/// another leash takes the folder over.
+/// static, or of a test that was killed, does not stay behind, nor does its folder. Two lines in the pipe, after the broker's end, say that
+/// another leash takes the folder over: the first may still reach whoever was to kill the broker.
 const LEASH: &str = r#"
     exec 3<&0
     "$@" </dev/null & broker=$!
@@ -88,7 +88,7 @@ impl Kafka {
     /// It does not start.
     pub fn restart(&mut self) -> Result<()> {
         let pipe = self.leash.stdin.as_mut().context("the input is piped")?;
-        pipe.write_all(b"the folder has a new owner\n")?;
+        pipe.write_all(b"another leash\nanother leash\n")?;
         self.leash.wait()?;
         (self.leash, self.broker) = spawn(&self.folder)?;
         ensure!(self.answers_in_time()?, "the broker does not start again");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rdkafka::error::KafkaError;
 use tidegate_core::id::SessionId;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::cluster::Cluster;
 use super::entry::{Entry, Position};
@@ -68,6 +68,9 @@ impl Sessions {
 
     /// Reads for all of them, for as long as it isn't dropped.
     pub(super) async fn keep_reading(self: Arc<Self>) {
+        while let Err(error) = self.warm_up().await {
+            debug!(%error, "the log is not read yet");
+        }
         loop {
             let line = self.tail.next().await;
             self.note(line);
@@ -199,11 +202,7 @@ impl Sessions {
         let partition = self.cluster.partition(session).await?;
         // Held until the view is there, so that the partition isn't left in between.
         let _beginning = self.beginning.lock().await;
-        if !lock(&self.views).read.contains_key(&partition) {
-            let end = self.cluster.end_of(&self.cluster.topics.log(), partition).await?;
-            self.tail.follow(partition, end)?;
-            lock(&self.views).read.insert(partition, end);
-        }
+        self.follow(partition).await?;
         let view = View {
             session,
             partition,
@@ -220,6 +219,23 @@ impl Sessions {
         let number = self.next_view.fetch_add(1, Ordering::Relaxed);
         lock(&self.views).all.entry(session).or_default().push((number, view));
         Ok(ViewId { session, partition, number })
+    }
+
+    /// A reader's first partition takes longest, with connections and all: so that is none of a session's.
+    async fn warm_up(&self) -> Result<(), QueueError> {
+        self.cluster.partitions().await?;
+        let _beginning = self.beginning.lock().await;
+        self.follow(0).await
+    }
+
+    /// Reads this partition from its end on, if it isn't read yet.
+    async fn follow(&self, partition: i32) -> Result<(), QueueError> {
+        if !lock(&self.views).read.contains_key(&partition) {
+            let end = self.cluster.end_of(&self.cluster.topics.log(), partition).await?;
+            self.tail.follow(partition, end)?;
+            lock(&self.views).read.insert(partition, end);
+        }
+        Ok(())
     }
 
     fn note(&self, line: Line) {

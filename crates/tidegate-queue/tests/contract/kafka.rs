@@ -24,7 +24,7 @@ impl Server for Kafka {
     /// Only within a partition.
     const IN_ORDER: bool = false;
     /// Everybody joins the group anew.
-    const RECOVERY: Duration = Duration::from_secs(8);
+    const RECOVERY: Duration = Duration::from_secs(5);
 
     fn start() -> Self {
         let address = SHARED.lock().expect("a broker").address();
