@@ -12,7 +12,6 @@ use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
 use tidegate_core::id::SessionId;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
@@ -207,7 +206,8 @@ impl Cluster {
     }
 }
 
-/// A client that reads. Closing it may take as long as an answer of the brokers does, so that is done where waiting delays nobody.
+/// A client that reads. Closing it takes as long as an answer of the brokers does, and for ever where a member of a group loses them for good
+/// (in librdkafka 2.12), so that is done on a thread that nobody waits for.
 pub(super) struct Reader<C: ConsumerContext + 'static>(Option<StreamConsumer<C>>);
 
 impl<C: ConsumerContext + 'static> Deref for Reader<C> {
@@ -221,9 +221,8 @@ impl<C: ConsumerContext + 'static> Deref for Reader<C> {
 impl<C: ConsumerContext + 'static> Drop for Reader<C> {
     fn drop(&mut self) {
         let consumer = self.0.take();
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn_blocking(move || drop(consumer));
-        }
+        // Where there is no thread to be had, it is closed here.
+        let _ = std::thread::Builder::new().name("kafka-close".to_owned()).spawn(move || drop(consumer));
     }
 }
 
