@@ -86,6 +86,7 @@ impl Queue {
         home.run(Arc::clone(&home.cluster).keep_watch());
         home.run(Arc::clone(&home.sessions.pointers).keep_reading());
         home.run(Arc::clone(&home.sessions).keep_reading());
+        home.run(Arc::clone(&home.sessions).warm_up());
         home.run(Arc::clone(&home.sessions).keep_house());
         Ok(Self(Arc::new(home)))
     }

@@ -23,6 +23,9 @@ use crate::error::QueueError;
 use crate::log::Past;
 use crate::settings::Settings;
 
+/// How often partitions without a session are left.
+const SWEEP: Duration = Duration::from_secs(30);
+
 /// The sessions that this process owns.
 pub(super) struct Sessions {
     pub(super) cluster: Arc<Cluster>,
@@ -68,18 +71,27 @@ impl Sessions {
 
     /// Reads for all of them, for as long as it isn't dropped.
     pub(super) async fn keep_reading(self: Arc<Self>) {
-        while let Err(error) = self.warm_up().await {
-            debug!(%error, "the log is not read yet");
-        }
         loop {
             let line = self.tail.next().await;
             self.note(line);
         }
     }
 
+    /// Begins to read somewhere: a reader's first partition takes longest, with connections and all.
+    pub(super) async fn warm_up(self: Arc<Self>) {
+        let warm = async || {
+            self.cluster.partitions().await?;
+            let _beginning = self.beginning.lock().await;
+            self.follow(0).await
+        };
+        while let Err(error) = warm().await {
+            debug!(%error, "the log is not read yet");
+        }
+    }
+
     /// Keeps the sessions from being forgotten, and finds tasks whose worker is lost. Runs until it is dropped.
     pub(super) async fn keep_house(self: Arc<Self>) {
-        let mut due = Vec::new();
+        let (mut due, mut swept) = (Vec::new(), Instant::now());
         loop {
             tokio::time::sleep((self.settings.lease / 10).clamp(Duration::from_millis(20), Duration::from_secs(1))).await;
             for (_, view) in lock(&self.views).all.values_mut().flatten() {
@@ -91,7 +103,10 @@ impl Sessions {
             for (partition, session, claim) in due.drain(..) {
                 self.writer.send(partition, session, &self.settings.expiry(claim));
             }
-            self.leave_partitions();
+            if swept.elapsed() > SWEEP {
+                swept = Instant::now();
+                self.leave_partitions();
+            }
         }
     }
 
@@ -221,13 +236,6 @@ impl Sessions {
         Ok(ViewId { session, partition, number })
     }
 
-    /// A reader's first partition takes longest, with connections and all: so that is none of a session's.
-    async fn warm_up(&self) -> Result<(), QueueError> {
-        self.cluster.partitions().await?;
-        let _beginning = self.beginning.lock().await;
-        self.follow(0).await
-    }
-
     /// Reads this partition from its end on, if it isn't read yet.
     async fn follow(&self, partition: i32) -> Result<(), QueueError> {
         if !lock(&self.views).read.contains_key(&partition) {
@@ -235,7 +243,7 @@ impl Sessions {
             self.tail.follow(partition, end)?;
             lock(&self.views).read.insert(partition, end);
         }
-        Ok(())
+        self.tail.flows(partition).await
     }
 
     fn note(&self, line: Line) {

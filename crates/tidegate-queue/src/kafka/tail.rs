@@ -1,11 +1,13 @@
 //! Reading the log, from somewhere to its end and on.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tidegate_core::id::SessionId;
+use tokio::sync::watch;
 use tracing::warn;
 
 use super::cluster::{Cluster, PATIENCE, Quiet, Reader, unavailable};
@@ -33,11 +35,17 @@ impl Line {
 pub(super) struct Tail {
     consumer: Reader<Quiet>,
     topic: String,
+    /// The partitions that something came of, be it that there is nothing yet.
+    flowing: watch::Sender<HashSet<i32>>,
 }
 
 impl Tail {
     pub(super) fn new(cluster: &Cluster) -> Result<Self, KafkaError> {
-        Ok(Self { consumer: cluster.reader(Quiet, &[])?, topic: cluster.topics.log() })
+        Ok(Self {
+            consumer: cluster.reader(Quiet, &[("enable.partition.eof", "true")])?,
+            topic: cluster.topics.log(),
+            flowing: watch::Sender::default(),
+        })
     }
 
     /// Reads this partition too, from `offset` on.
@@ -45,8 +53,20 @@ impl Tail {
         self.consumer.incremental_assign(&self.list(partition, offset)?).map_err(unavailable)
     }
 
+    /// Waits until a partition that is followed is read indeed, while somebody calls [`Tail::next`].
+    ///
+    /// Brokers that answer may still take longer than [`PATIENCE`] for a reader's very first partition, on a busy machine.
+    pub(super) async fn flows(&self, partition: i32) -> Result<(), QueueError> {
+        let mut flowing = self.flowing.subscribe();
+        match tokio::time::timeout(PATIENCE * 3, flowing.wait_for(|flowing| flowing.contains(&partition))).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(QueueError::Unavailable("the log is not read yet".to_owned())),
+        }
+    }
+
     /// Reads this partition no more.
     pub(super) fn leave(&self, partition: i32) {
+        self.flowing.send_if_modified(|flowing| flowing.remove(&partition));
         if let Err(error) = self.list(partition, 0).map(|list| self.consumer.incremental_unassign(&list)) {
             warn!(partition, %error, "a partition is read on");
         }
@@ -58,9 +78,19 @@ impl Tail {
     pub(super) async fn next(&self) -> Line {
         loop {
             match self.consumer.recv().await {
-                Ok(message) => return line(&message),
+                Ok(message) => {
+                    self.note(message.partition());
+                    return line(&message);
+                }
+                Err(KafkaError::PartitionEOF(partition)) => self.note(partition),
                 Err(error) => tracing::debug!(%error, "reading the log"),
             }
+        }
+    }
+
+    fn note(&self, partition: i32) {
+        if !self.flowing.borrow().contains(&partition) {
+            self.flowing.send_if_modified(|flowing| flowing.insert(partition));
         }
     }
 
