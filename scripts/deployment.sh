@@ -8,12 +8,12 @@ check_deployment() {
         step "deployment: image by hadolint" "$VALIDATORS/bin/hadolint" deploy/Containerfile
         step "deployment: compose file by its specification" "$VALIDATORS/bin/python" scripts/check_compose.py deploy/compose.yaml
         step "deployment: Kubernetes manifests by their schemas" \
-            "$VALIDATORS/bin/kubernetes-validate" --strict --quiet deploy/kubernetes/*.yaml
+            "$VALIDATORS/bin/kubernetes-validate" --strict --quiet deploy/kubernetes/*.yaml deploy/workers/[!k]*.yaml deploy/redis/[!k]*.yaml
     else
         skip "deployment: image, compose file, Kubernetes manifests" "the validators are not installed; scripts/test does it"
     fi
     if have kubectl; then
-        step "deployment: kustomization renders" kubectl kustomize deploy --output /dev/null
+        step "deployment: kustomization renders" render_kustomization
     else
         skip "deployment: kustomization renders" "kubectl is not installed"
     fi
@@ -24,13 +24,27 @@ check_deployment() {
     fi
 }
 
+# With all its components.
+render_kustomization() {
+    local overlay deploy outcome=0
+    overlay=$(mktemp --directory)
+    deploy=$(realpath --relative-to="$overlay" deploy)
+    echo "{resources: [$deploy], components: [$deploy/workers, $deploy/redis]}" > "$overlay/kustomization.yaml"
+    kubectl kustomize "$overlay" --output /dev/null || outcome=1
+    rm -rf "$overlay"
+    return "$outcome"
+}
+
 # systemd looks for the programs that a unit starts: stand-ins below a root of our own will do. Then the hardening is weighed, 0 to 100.
 check_units() {
     local root outcome=0
     root=$(mktemp -d)
     install -D --mode=755 /bin/true "$root/usr/local/bin/tidegate"
     install -D --mode=755 /bin/true "$root/usr/bin/kill"
-    install -D --mode=644 --target-directory="$root/etc/systemd/system" deploy/systemd/*.service
+    install -D --mode=644 --target-directory="$root/etc/systemd/system" deploy/systemd/tidegate.service
+    # A worker is a copy of it, with a drop-in.
+    install -D --mode=644 deploy/systemd/tidegate.service "$root/etc/systemd/system/tidegate-worker.service"
+    cp -r deploy/systemd/tidegate-worker.service.d "$root/etc/systemd/system/"
     systemd-analyze verify --root="$root" --recursive-errors=no "${root}"/etc/systemd/system/*.service || outcome=1
     systemd-analyze security --offline=true --threshold=15 --no-pager deploy/systemd/*.service | grep "exposure level" || outcome=1
     rm -rf "$root"

@@ -53,8 +53,9 @@ use crate::clock::Moment;
 use crate::failure::Failure;
 use crate::id::{SessionId, TaskId};
 
-/// How long a new connection may take to say RESUME before it is told that it has a new session. The first message ends the wait.
-pub const GREETING: Duration = Duration::from_millis(250);
+/// How long a new connection may take to say RESUME before it is told that it has a new session: a round trip on a bad network. The first
+/// message ends the wait.
+pub const GREETING: Duration = Duration::from_secs(1);
 /// When a refused client may come back, where no answer has told yet how long one takes.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 

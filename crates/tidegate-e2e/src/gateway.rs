@@ -14,7 +14,7 @@ use crate::raw::Answer;
 use crate::view::View;
 use crate::wait::eventually;
 
-/// A running `tidegate serve`. Dropping it kills it.
+/// A running `tidegate serve`, or `tidegate worker`, which answers about its health alone. Dropping it kills it.
 pub struct Gateway {
     process: Process,
     addr: SocketAddr,
@@ -27,7 +27,20 @@ impl Gateway {
     ///
     /// It ended instead, or did not answer in time; the message has what it printed.
     pub async fn start(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
-        let mut process = Process::spawn(folder, &[&["serve"], arguments].concat(), environment)?;
+        Self::run(folder, &[&["serve"], arguments].concat(), environment).await
+    }
+
+    /// Starts `tidegate worker` in `folder`, and waits until `/healthz` answers.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Gateway::start`].
+    pub async fn work(folder: &Path, environment: &[(&str, &str)]) -> Result<Self> {
+        Self::run(folder, &["worker", "--listen", "127.0.0.1:0"], environment).await
+    }
+
+    async fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Self> {
+        let mut process = Process::spawn(folder, arguments, environment)?;
         let addr = eventually("the address in the gateway's output", async || {
             if process.has_ended() {
                 return Some(None);
@@ -140,6 +153,16 @@ impl Gateway {
         Ok(line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse().ok()).unwrap_or(0.0))
     }
 
+    /// Waits until prompts can be queued.
+    ///
+    /// # Errors
+    ///
+    /// They cannot.
+    pub async fn reaches_its_queue(&self) -> Result<()> {
+        let up = async || self.metric("tidegate_queue_up").await.ok().filter(|up| *up > 0.0);
+        eventually("the gateway's queue", up).await.map(drop)
+    }
+
     /// Its process.
     ///
     /// # Errors
@@ -186,7 +209,7 @@ impl Gateway {
 
 /// The address in the first line that says where it listens.
 fn listening(printed: &str) -> Option<SocketAddr> {
-    let line = printed.lines().find(|line| line.contains("listening"))?;
+    let line = printed.lines().find(|line| line.contains("listening") || line.contains("its health"))?;
     let from = line.find("127.0.0.1:")?;
     let address = &line[from..];
     let length = address.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(address.len());

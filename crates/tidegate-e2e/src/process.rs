@@ -90,7 +90,18 @@ impl Process {
 ///
 /// It cannot be started, or does not end.
 pub async fn run(folder: &Path, arguments: &[&str]) -> Result<Output> {
-    Ok(in_time(arguments, command(folder)?.args(arguments).stdin(Stdio::null()).kill_on_drop(true).output()).await??)
+    run_with(folder, arguments, &[]).await
+}
+
+/// The same, with these variables in its environment.
+///
+/// # Errors
+///
+/// As for [`run`].
+pub async fn run_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Result<Output> {
+    let mut command = command(folder)?;
+    command.args(arguments).envs(environment.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    Ok(in_time(arguments, command.output()).await??)
 }
 
 /// The binary, with nothing of this machine's environment that would configure it.
@@ -107,7 +118,11 @@ fn command(folder: &Path) -> Result<Command> {
 }
 
 /// The binary under test: `TIDEGATE_BINARY` where it is set, else the one beside the test's own, which cargo first brings up to date.
-fn binary() -> Result<PathBuf> {
+///
+/// # Errors
+///
+/// It does not build.
+pub fn binary() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}"))).clone().map_err(anyhow::Error::msg)
 }

@@ -133,23 +133,42 @@ impl SessionClient {
         Ok(Self { socket: hello.connect(addr).await?, log: Log::default(), goodbye: None })
     }
 
-    /// Connects and goes on with `session`, of which everything in `log` was seen. What the session is told to be is the first message.
+    /// Connects and goes on with `session`, of which everything in `log` was seen. Tells whether the session goes on; where not, the client has
+    /// a new one, of which nothing was seen.
     ///
     /// # Errors
     ///
-    /// As for [`Self::open`], or the answer is not a SESSION.
+    /// As for [`Self::open`], or there is no answer.
     pub async fn resume(addr: SocketAddr, hello: &Hello, session: &str, log: Log) -> Result<(Self, bool)> {
         let mut client = Self { log, ..Self::open(addr, hello).await? };
-        let before = client.log.messages().len();
         client.send(&json!({"type": "RESUME", "sessionId": session, "lastSeq": client.log.last_seq()})).await?;
-        // A new session counts from 1 again.
-        ensure!(client.read_as_new_where_not_resumed().await?, "no answer to RESUME: {:?}", client.goodbye);
-        match client.log.messages().get(before) {
-            Some(Message::Session { resumed: true, session_id, .. }) => {
-                ensure!(session_id == session, "resumed {session_id}, not {session}");
-                Ok((client, true))
+        let (before, mut greeting) = (pongs(&client.log), None);
+        loop {
+            let text = client.next_text().await?.with_context(|| format!("{:?} instead of an answer to RESUME", client.goodbye))?;
+            let said: Value = serde_json::from_str(&text)?;
+            if said["resumed"] == true {
+                ensure!(said["sessionId"] == session, "resumed {said}, not {session}");
+                client.log.take(&text)?;
+                if greeting.is_some() {
+                    client.pong(before).await?;
+                }
+                return Ok((client, true));
             }
-            _ => Ok((client, false)),
+            // A new session is told to whoever says nothing for a while, as a busy client does: the answer may still follow.
+            match (said["type"].as_str(), greeting.take()) {
+                (Some("SESSION"), known) => {
+                    if known.is_none() {
+                        client.send(&json!({"type": "PING"})).await?;
+                    }
+                    greeting = Some(text);
+                }
+                (Some("PONG"), Some(session)) => {
+                    client.log = Log::default();
+                    client.log.take(&session)?;
+                    return Ok((client, false));
+                }
+                _ => bail!("an answer to RESUME that is none: {text}"),
+            }
         }
     }
 
@@ -279,9 +298,13 @@ impl SessionClient {
     ///
     /// There is no answer.
     pub async fn ping(&mut self) -> Result<()> {
-        let pongs = |log: &Log| log.messages().iter().filter(|message| matches!(message, Message::Pong {})).count();
         let before = pongs(&self.log);
         self.send(&json!({"type": "PING"})).await?;
+        self.pong(before).await
+    }
+
+    /// Reads until there is one more PONG than `before`.
+    async fn pong(&mut self, before: usize) -> Result<()> {
         self.see("PONG", |log| (pongs(log) > before).then_some(())).await
     }
 
@@ -308,6 +331,12 @@ impl SessionClient {
     pub async fn goodbye(&mut self) -> Result<Goodbye> {
         while self.read().await? {}
         self.goodbye.clone().context("the connection has ended")
+    }
+
+    /// Whether the connection has ended, as far as it was read.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.goodbye.is_some()
     }
 
     /// Says goodbye in order, and waits until the gateway does.
@@ -338,18 +367,6 @@ impl SessionClient {
         Ok(true)
     }
 
-    /// The same, where the message may say that the session which was seen so far is gone.
-    async fn read_as_new_where_not_resumed(&mut self) -> Result<bool> {
-        let Some(text) = self.next_text().await? else { return Ok(false) };
-        let said: Value = serde_json::from_str(&text)?;
-        ensure!(said["type"] == "SESSION", "an answer to RESUME that is none: {text}");
-        if said["resumed"] != true {
-            self.log = Log::default();
-        }
-        self.log.take(&text)?;
-        Ok(true)
-    }
-
     async fn next_text(&mut self) -> Result<Option<String>> {
         loop {
             match in_time("a message", self.socket.next()).await? {
@@ -370,4 +387,8 @@ impl SessionClient {
             }
         }
     }
+}
+
+fn pongs(log: &Log) -> usize {
+    log.messages().iter().filter(|message| matches!(message, Message::Pong {})).count()
 }

@@ -1,19 +1,22 @@
-//! A gateway between a client and a scripted provider.
+//! A gateway between a client and a scripted provider; where prompts wait in a server, also that one, workers, and more gateways.
 
-use std::fmt::Write as _;
-use std::net::SocketAddr;
+mod builder;
+
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
-use tidegate_scenario::{JournalEntry, Mock, MockSettings};
+use tidegate_scenario::{JournalEntry, Mock};
 
-use crate::backend::Backend;
+pub use builder::WorldBuilder;
+
 use crate::chat::Chat;
-use crate::edge::{Edge, RunningEdge};
+use crate::edge::RunningEdge;
 use crate::gateway::Gateway;
+use crate::member::{self, Member, Role};
 use crate::process::{self, Process};
+use crate::redis::Redis;
 use crate::session::{Hello, SessionClient};
 use crate::view::View;
 use crate::wait::eventually;
@@ -28,27 +31,18 @@ pub const QUICK: &str = "[retry]\nbackoff = \"20ms\"\njitter = \"1ms\"\nbudget_f
 pub struct World {
     /// The gateway.
     pub gateway: Gateway,
+    /// Further gateways ([`WorldBuilder::gateways`]).
+    pub others: Vec<Member>,
+    /// Who runs the prompts that wait in a server.
+    pub workers: Vec<Member>,
+    /// That server.
+    pub queue: Option<Redis>,
     /// The provider.
     pub mock: Mock,
     /// What stands between them, where a test asked for it.
     pub edge: Option<RunningEdge>,
     folder: TempDir,
     environment: Vec<(String, String)>,
-}
-
-/// A [`World`] to be.
-pub struct WorldBuilder {
-    scenario: String,
-    provider_keys: String,
-    mock_key: Option<String>,
-    server: String,
-    provider: String,
-    model: String,
-    recovery: String,
-    more: String,
-    environment: Vec<(String, String)>,
-    edge: Option<Edge>,
-    keys: bool,
 }
 
 impl World {
@@ -65,19 +59,7 @@ impl World {
     /// [`WorldBuilder::recovers`] changes that.
     #[must_use]
     pub fn of(scenario: &str) -> WorldBuilder {
-        WorldBuilder {
-            scenario: scenario.to_owned(),
-            mock_key: Some(PROVIDER_KEY.to_owned()),
-            provider_keys: format!("api_key = \"{PROVIDER_KEY}\""),
-            server: String::new(),
-            provider: String::new(),
-            model: String::new(),
-            recovery: "[retry]\nattempts = 1\n[breaker]\nfailures = 1000000\ncooldown = \"1ms\"\n".to_owned(),
-            more: String::new(),
-            environment: Vec::new(),
-            edge: None,
-            keys: false,
-        }
+        WorldBuilder::new(scenario)
     }
 
     /// See [`Gateway::chat`].
@@ -153,7 +135,7 @@ impl World {
     ///
     /// It does not start.
     pub async fn start_again(&mut self) -> Result<()> {
-        self.gateway = start(self.folder.path(), &self.environment).await?;
+        self.gateway = member::start(Role::Gateway, self.folder.path(), &self.environment).await?;
         Ok(())
     }
 
@@ -166,14 +148,36 @@ impl World {
         SessionClient::open(self.gateway.addr(), &Hello::resumable()).await
     }
 
-    /// Every record of the ledger, open ones included, the newest first.
+    /// The server that prompts wait in.
+    ///
+    /// # Errors
+    ///
+    /// They wait in the gateway.
+    pub fn queue(&mut self) -> Result<&mut Redis> {
+        self.queue.as_mut().context("prompts wait in the gateway")
+    }
+
+    /// Every record of the gateways' and the workers' ledgers, open ones included, the newest of each first.
     ///
     /// # Errors
     ///
     /// They cannot be listed.
     pub async fn records(&self) -> Result<Vec<Value>> {
-        let listed = self.command(&["streams", "list", "--json", "--limit", "100000"]).await?;
-        listed.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+        let mut records = member::records(self.folder()).await?;
+        for member in self.others.iter().chain(&self.workers) {
+            records.extend(member.records().await?);
+        }
+        Ok(records)
+    }
+
+    /// The same once all of them are closed.
+    ///
+    /// # Errors
+    ///
+    /// One stays open.
+    pub async fn closed_records(&self) -> Result<Vec<Value>> {
+        let are_closed = |records: &Vec<Value>| records.iter().all(|record| record["status"].is_string());
+        eventually("every record is closed", async || self.records().await.ok().filter(are_closed)).await
     }
 
     /// The record of a session's task once it is closed: for clients that never heard which stream it was.
@@ -215,156 +219,6 @@ impl World {
         })
         .await
     }
-}
-
-impl WorldBuilder {
-    /// What the mock plays, where that is put together beside the rest.
-    #[must_use]
-    pub fn scenario(mut self, scenario: &str) -> Self {
-        scenario.clone_into(&mut self.scenario);
-        self
-    }
-
-    /// Lines for `[server]`.
-    #[must_use]
-    pub fn server(mut self, lines: &str) -> Self {
-        self.server += lines;
-        self
-    }
-
-    /// Keys for the provider, which take turns.
-    #[must_use]
-    pub fn provider_keys(mut self, keys: &[&str]) -> Self {
-        self.provider_keys = format!("api_keys = {keys:?}");
-        self
-    }
-
-    /// A provider that takes any key.
-    #[must_use]
-    pub fn any_provider_key(mut self) -> Self {
-        self.mock_key = None;
-        self
-    }
-
-    /// Lines for `[providers.mock]`.
-    #[must_use]
-    pub fn provider(mut self, lines: &str) -> Self {
-        self.provider += lines;
-        self
-    }
-
-    /// Lines for `[models."*"]`.
-    #[must_use]
-    pub fn model(mut self, lines: &str) -> Self {
-        self.model += lines;
-        self
-    }
-
-    /// With the product's retries and breakers, changed by `sections`.
-    #[must_use]
-    pub fn recovers(mut self, sections: &str) -> Self {
-        sections.clone_into(&mut self.recovery);
-        self
-    }
-
-    /// A model that is served by these of the mock's targets, in this order; at another provider than `mock` where that goes before the name:
-    /// `other/a`. Further members of a route follow its name: `a, weight = 3`. The model's own lines may follow by [`WorldBuilder::more`].
-    #[must_use]
-    pub fn routes(self, model: &str, targets: &[&str]) -> Self {
-        let route = |target: &&str| {
-            let (name, members) = target.split_once(',').unwrap_or((target, ""));
-            let (provider, name) = name.split_once('/').unwrap_or(("mock", name));
-            let comma = if members.is_empty() { "" } else { "," };
-            format!("{{ provider = \"{provider}\", model = \"{name}\"{comma}{members} }}")
-        };
-        let routes: Vec<String> = targets.iter().map(route).collect();
-        self.more(&format!("[models.\"{model}\"]\nroutes = [{}]\n", routes.join(", ")))
-    }
-
-    /// Whole sections. `{mock}` in them is the mock's base URL.
-    #[must_use]
-    pub fn more(mut self, sections: &str) -> Self {
-        self.more += sections;
-        self
-    }
-
-    /// A model of this name at a provider of the test's own.
-    #[must_use]
-    pub fn provider_at(self, model: &str, addr: SocketAddr) -> Self {
-        self.more(&format!(
-            "[providers.{model}]\nkind = \"openai\"\nbase_url = \"http://{addr}/v1\"\n[models.{model}]\nroutes = [{{ provider = \"{model}\" }}]\n"
-        ))
-    }
-
-    /// A variable of the gateway's environment.
-    #[must_use]
-    pub fn environment(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Lets the prompts of sessions wait there.
-    #[must_use]
-    pub fn backend(mut self, backend: Backend) -> Self {
-        self.environment.extend(backend.environment());
-        self
-    }
-
-    /// Puts nginx in front of the provider.
-    #[must_use]
-    pub fn edge(mut self, edge: Edge) -> Self {
-        self.edge = Some(edge);
-        self
-    }
-
-    /// Makes one client key before the start, so that the gateway is not open. [`WorldBuilder::start_with_key`] returns it.
-    ///
-    /// # Errors
-    ///
-    /// As for [`World::start`], or no key can be made.
-    pub async fn start_with_key(mut self) -> Result<(World, String)> {
-        self.keys = true;
-        let (world, key) = self.build().await?;
-        Ok((world, key.context("a key was made")?))
-    }
-
-    /// Starts it.
-    ///
-    /// # Errors
-    ///
-    /// As for [`World::start`].
-    pub async fn start(self) -> Result<World> {
-        Ok(self.build().await?.0)
-    }
-
-    async fn build(self) -> Result<(World, Option<String>)> {
-        let script = if self.scenario.is_empty() { None } else { Some(self.scenario.parse()?) };
-        let mock = Mock::start(MockSettings { script, api_key: self.mock_key.clone(), ..MockSettings::default() }).await?;
-        let folder = TempDir::new()?;
-        let edge = match &self.edge {
-            Some(edge) => Some(edge.start(&mock, folder.path()).await?),
-            None => None,
-        };
-        let provider = edge.as_ref().map_or_else(|| mock.base_url(), |edge| edge.base_url.clone());
-        std::fs::write(folder.path().join("tidegate.toml"), self.configuration(&provider)?)?;
-        let key = if self.keys { Some(make_key(folder.path()).await?) } else { None };
-        let gateway = start(folder.path(), &self.environment).await?;
-        Ok((World { gateway, mock, edge, folder, environment: self.environment }, key))
-    }
-
-    fn configuration(&self, provider: &str) -> Result<String> {
-        let mut text = String::new();
-        writeln!(text, "[server]\nlisten = \"127.0.0.1:0\"\n{}", self.server)?;
-        writeln!(text, "[providers.mock]\nkind = \"openai\"\nbase_url = \"{provider}\"\n{}\n{}", self.provider_keys, self.provider)?;
-        let more = self.more.replace("{mock}", provider);
-        writeln!(text, "[models.\"*\"]\nroutes = [{{ provider = \"mock\" }}]\n{}\n{}{more}", self.model, self.recovery)?;
-        Ok(text)
-    }
-}
-
-async fn start(folder: &Path, environment: &[(String, String)]) -> Result<Gateway> {
-    let environment: Vec<_> = environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    Gateway::start(folder, &[], &environment).await
 }
 
 /// Makes a client key by the command line and returns the secret that it prints once.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 /// Counts running tasks, across all workers.
@@ -31,10 +32,8 @@ impl Tasks {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         self.shared.running.fetch_add(1, Ordering::Relaxed);
         let running = Running(Arc::clone(&self.shared));
-        runtime.spawn(async move {
-            let _running = running;
-            future.await;
-        });
+        // Not an async block: that would have room for the future twice, where it is given and where it is awaited.
+        runtime.spawn(future.map(move |()| drop(running)));
     }
 
     /// How many run.

@@ -40,4 +40,4 @@ pub use lease::{Lease, Piece, Stop};
 pub use log::{End, Entry, Output, Past};
 pub use owner::Owner;
 pub use queue::{Depth, Queue};
-pub use settings::Settings;
+pub use settings::{Settings, Tenure};

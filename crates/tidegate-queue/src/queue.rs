@@ -1,7 +1,5 @@
 //! One process's way to the queue.
 
-use std::time::Duration;
-
 use tidegate_core::id::SessionId;
 
 use crate::error::QueueError;
@@ -12,7 +10,7 @@ use crate::log::Past;
 use crate::owner::Owner;
 #[cfg(feature = "redis")]
 use crate::redis;
-use crate::settings::Settings;
+use crate::settings::{Settings, Tenure};
 
 /// One process's way to the queue. Clones share it.
 ///
@@ -85,7 +83,7 @@ impl Queue {
         on_backend!(self, queue => queue.is_available())
     }
 
-    /// Creates a session and owns it. `id` was never used before; `ttl` is how long the session outlives its owner.
+    /// Creates a session and owns it. `id` was never used before.
     ///
     /// # Errors
     ///
@@ -94,11 +92,12 @@ impl Queue {
     /// # Cancel safety
     ///
     /// Safe: a session that was created for nobody expires.
-    pub async fn create(&self, id: SessionId, ttl: Duration) -> Result<Owner, QueueError> {
-        on_backend!(self, queue => queue.create(id, ttl).await.map(Into::into))
+    pub async fn create(&self, id: SessionId, tenure: impl Into<Tenure>) -> Result<Owner, QueueError> {
+        let tenure = tenure.into();
+        on_backend!(self, queue => queue.create(id, &tenure).await.map(Into::into))
     }
 
-    /// Takes a session over from whoever owns it, which is fenced off, and reads what it left. `None`: there is no such session.
+    /// Takes a session over from whoever owns it, which is fenced off, and reads what it left. `None`: this holder has no such session.
     ///
     /// A task that was submitted goes on, and its outputs continue where [`Past::entries`] end. One that the old owner may have submitted
     /// or not is simply submitted again: see [`Owner::submit`].
@@ -110,8 +109,9 @@ impl Queue {
     /// # Cancel safety
     ///
     /// Not safe: the old owner may be fenced off and nobody be the new one. Calling it again puts that right.
-    pub async fn adopt(&self, id: SessionId, ttl: Duration) -> Result<Option<(Owner, Past)>, QueueError> {
-        on_backend!(self, queue => Ok(queue.adopt(id, ttl).await?.map(|(owner, past)| (owner.into(), past))))
+    pub async fn adopt(&self, id: SessionId, tenure: impl Into<Tenure>) -> Result<Option<(Owner, Past)>, QueueError> {
+        let tenure = tenure.into();
+        on_backend!(self, queue => Ok(queue.adopt(id, &tenure).await?.map(|(owner, past)| (owner.into(), past))))
     }
 
     /// Waits for a task to run. Tasks come in the order of their submission, each to one worker.

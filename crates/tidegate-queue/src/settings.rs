@@ -20,3 +20,19 @@ impl Default for Settings {
         Self { lease: Duration::from_secs(30), attempts: 5, global_max_size: 100_000 }
     }
 }
+
+/// On which terms somebody has a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenure {
+    /// How long the session outlives its owner.
+    pub ttl: Duration,
+    /// Whose session it is, in words of the caller's. Nobody else adopts it, and whoever tries disturbs nobody.
+    pub holder: String,
+}
+
+impl From<Duration> for Tenure {
+    /// Of nobody in particular.
+    fn from(ttl: Duration) -> Self {
+        Self { ttl, holder: String::new() }
+    }
+}

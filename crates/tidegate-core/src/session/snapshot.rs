@@ -1,7 +1,7 @@
 //! A session as another gateway needs it to go on where this one stopped.
 //!
 //! Two things bring it there: a [`Snapshot`], and what happened since. Of that, the answers of tasks are in a log anyway; what the client said
-//! is [`Noted`]. Played again in the same order, they lead to the same decisions, and so to the same numbers on the same messages.
+//! and which tasks ended without a worker is [`Noted`]. Played again in the same order, they lead to the same decisions, and so to the same numbers on the same messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::queue::{Queue, Receipt, Waiting};
 use super::receipts::Receipts;
 use super::settings::Settings;
 use super::task::{Places, Task};
-use super::{Action, Client, Greeting, Input, Link, Running, Session};
+use super::{Action, Client, Greeting, Input, Link, Running, Session, TaskEnd};
 use crate::clock::Moment;
 use crate::id::{SessionId, TaskId};
 
@@ -47,8 +47,8 @@ struct KeptTask {
     cancelled: bool,
 }
 
-/// What a client said, as it was taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What happened to a session and stands in no log of its tasks' answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Noted {
     /// A message.
     Message {
@@ -59,8 +59,15 @@ pub enum Noted {
         /// There was room for one more task in the gateway.
         has_room: bool,
     },
-    /// No message.
+    /// The client said something that is no message.
     Invalid(Arc<str>),
+    /// A task ended without a worker.
+    Ended {
+        /// Which.
+        task: TaskId,
+        /// How.
+        end: TaskEnd,
+    },
 }
 
 impl Session {
@@ -141,7 +148,8 @@ impl Session {
     }
 
     /// What to note about `input` before anybody is told what follows from it. `None` where nothing has to be: it changes nothing that a
-    /// resume would miss, or it is in the log of the task's answer.
+    /// resume would miss, or it is in the log of the task's answer. Of a task that ended without a worker the shell knows, and notes
+    /// [`Noted::Ended`].
     #[must_use]
     pub fn note(&self, input: &Input) -> Option<Noted> {
         match input {
@@ -164,6 +172,7 @@ impl Session {
                 self.places = places;
             }
             Noted::Invalid(reason) => self.handle(Input::Invalid(reason), now, out),
+            Noted::Ended { task, end } => self.handle(Input::Ended { task, end }, now, out),
         }
     }
 }

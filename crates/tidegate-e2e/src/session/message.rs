@@ -44,6 +44,15 @@ pub struct Problem {
 }
 
 impl Message {
+    /// The same without the time until it starts, which another gateway may estimate otherwise.
+    #[must_use]
+    pub(super) fn without_estimate(mut self) -> Self {
+        if let Self::Notice { eta_ms, .. } = &mut self {
+            *eta_ms = None;
+        }
+        self
+    }
+
     /// Whether it stands in the row that a resume repeats, and so carries a `seq`.
     #[must_use]
     pub fn is_numbered(&self) -> bool {

@@ -1,6 +1,7 @@
 //! What `deploy/` ships: its configuration runs, its proxy makes two gateways one, and everything that it names exists.
 
 mod files;
+mod topology;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -279,6 +280,7 @@ fn every_grace_period_is_longer_than_the_drain_with_all_that_comes_before_and_af
         ("compose.yaml", "stop_grace_period: ", 0),
         ("kubernetes/gateway.yaml", "terminationGracePeriodSeconds: ", sleep),
         ("systemd/tidegate.service", "TimeoutStopSec=", 0),
+        ("workers/worker.yaml", "terminationGracePeriodSeconds: ", 0),
     ] {
         let grace = files::number(name, label)?;
         assert!(grace >= before + drain + AFTER, "{name}: {grace} s");
@@ -292,6 +294,8 @@ fn every_deployment_agrees_on_the_port() -> Result<()> {
         ("Containerfile", &["EXPOSE 8080", "LISTEN=0.0.0.0:8080", "/dev/tcp/127.0.0.1/8080"][..]),
         ("nginx.conf", &["gateway-1:8080", "gateway-2:8080"]),
         ("kubernetes/gateway.yaml", &["containerPort: 8080", "prometheus.io/port: \"8080\""]),
+        ("workers/worker.yaml", &["--listen, \"0.0.0.0:8080\"", "containerPort: 8080", "prometheus.io/port: \"8080\""]),
+        ("compose.yaml", &["\"worker\", \"--listen\", \"0.0.0.0:8080\"", "\"127.0.0.1:8080:8080\""]),
     ] {
         let text = files::read(name)?;
         for expected in expected {

@@ -50,4 +50,6 @@ mod session_clients;
 
 mod sessions;
 
+mod faults;
+
 mod chaos;

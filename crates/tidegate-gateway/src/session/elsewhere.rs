@@ -5,6 +5,8 @@
 //!
 //! While the queue cannot be reached, new prompts are refused and running ones end, typed. What the session decides meanwhile is known here
 //! alone; once the queue is back, a snapshot of it replaces what the log says.
+//!
+//! The file is long because writing the log and reading it again after a takeover have to be the same in every detail.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use tidegate_core::Moment;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::{KeyId, SessionId, TaskId};
 use tidegate_core::session::{Noted, Places, Session, Settings, Snapshot, TaskEnd};
-use tidegate_queue::{End, Entry, Output, Owner, Past, Queue, QueueError};
+use tidegate_queue::{End, Entry, Output, Owner, Past, Queue, QueueError, Tenure};
 use tokio::time::Instant;
 
 use super::run::Happening;
@@ -26,6 +28,8 @@ use super::work::{self, Work};
 const LEAST_LOGGED: usize = 256 * 1024;
 /// How often a queue that could not be reached is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// How often it is tried to hand over a prompt while a worker has still the one before it, which an outage ended.
+const FREE_AGAIN: Duration = Duration::from_millis(100);
 /// What a client reads of a prompt whose queue is gone.
 const UNREACHABLE: &str = "the queue of prompts cannot be reached right now; what was said so far stands, and the rest is lost";
 /// What it reads of one whose worker is gone.
@@ -55,8 +59,14 @@ pub(super) struct Elsewhere {
 
 struct Preparing {
     task: TaskId,
+    /// A worker may have it already: another gateway had the session.
+    may_run: bool,
     work: Pin<Box<dyn Future<Output = Result<Work, TaskEnd>> + Send>>,
 }
+
+/// Another gateway has the session, or nobody has it any more.
+#[derive(Debug)]
+pub(super) struct NotOurs;
 
 /// What comes from the queue.
 pub(super) enum FromQueue {
@@ -64,6 +74,8 @@ pub(super) enum FromQueue {
     Happening(TaskId, Happening),
     /// A prompt may be handed to the workers.
     Ready(TaskId, Box<Work>),
+    /// A prompt may not run.
+    Refused(TaskId, TaskEnd),
     /// Nothing more is heard of this prompt.
     Lost(TaskId),
     /// The queue may be back.
@@ -131,11 +143,16 @@ impl Elsewhere {
         loop {
             tokio::select! {
                 made = made(&mut self.preparing) => {
-                    let (task, work) = made;
-                    self.preparing = None;
+                    let (Preparing { task, may_run, .. }, work) = made;
                     return match work {
                         Ok(work) => FromQueue::Ready(task, Box::new(work)),
-                        Err(end) => FromQueue::Happening(task, Happening::Ended(end)),
+                        Err(end) => {
+                            if may_run {
+                                self.orphan = Some(task);
+                                self.doubt();
+                            }
+                            FromQueue::Refused(task, end)
+                        }
                     };
                 }
                 output = output(&mut self.owner) => match output {
@@ -159,10 +176,14 @@ impl Elsewhere {
         }
     }
 
-    /// Notes what the client said, before it is told what follows.
-    pub(super) async fn note(&mut self, noted: Noted) {
+    /// Notes what happened, before the client is told what follows.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOurs`]: then it has not happened, and nobody may be told.
+    pub(super) async fn note(&mut self, noted: Noted) -> Result<(), NotOurs> {
         if !self.is_kept || self.in_doubt.is_some() {
-            return;
+            return Ok(());
         }
         let begun = self.owner.is_none().then_some(Logged::Begun { key: self.key });
         let entries: Vec<Bytes> = begun.iter().chain(&[Logged::Noted(noted)]).map(json).collect();
@@ -171,21 +192,41 @@ impl Elsewhere {
             Err(error) => Err(error),
         };
         self.logged += entries.iter().map(Bytes::len).sum::<usize>();
-        self.judge(written);
+        self.judge(written)
+    }
+
+    /// Makes sure that no other gateway has the session.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOurs`]. Where the queue cannot be asked, it is taken for ours.
+    pub(super) async fn still_ours(&mut self) -> Result<(), NotOurs> {
+        match &mut self.owner {
+            Some(owner) if self.in_doubt.is_none() => {
+                let answer = owner.journal(&[]).await;
+                self.judge(answer)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Begins to make work of the prompt that the session has just started.
     pub(super) fn prepare(&mut self, task: TaskId, work: impl Future<Output = Result<Work, TaskEnd>> + Send + 'static) {
-        self.preparing = Some(Preparing { task, work: Box::pin(work) });
+        self.preparing = Some(Preparing { task, may_run: false, work: Box::pin(work) });
     }
 
-    /// Hands a prompt to the workers.
+    /// The same of one that another gateway has started, and perhaps handed to the workers. They hear nothing of it a second time.
+    pub(super) fn prepare_again(&mut self, task: TaskId, work: impl Future<Output = Result<Work, TaskEnd>> + Send + 'static) {
+        self.preparing = Some(Preparing { task, may_run: true, work: Box::pin(work) });
+    }
+
+    /// Hands a prompt to the workers; a little later, where a worker has still to hear that the one before it is over.
     ///
     /// # Errors
     ///
     /// How it ends, where nobody takes it.
-    pub(super) async fn submit(&mut self, work: &Work) -> Result<(), TaskEnd> {
-        let payload = json(work);
+    pub(super) async fn submit(&mut self, work: Work) -> Result<(), TaskEnd> {
+        let payload = json(&work);
         let task = work.task;
         let submitted = match self.owner().await {
             Ok(owner) => owner.submit(task, payload).await,
@@ -193,21 +234,28 @@ impl Elsewhere {
         };
         match submitted {
             Ok(()) => self.running = Some(task),
+            Err(QueueError::Busy) => self.prepare(task, async move {
+                tokio::time::sleep(FREE_AGAIN).await;
+                Ok(work)
+            }),
             Err(QueueError::Full) => return Err(work::refused(Failure::GatewayOverloaded, None)),
             Err(error) => {
-                // It may have been taken all the same.
-                self.orphan = Some(task);
-                self.judge(Err(error));
-                return Err(lost(false));
+                if self.judge(Err(error)).is_ok() {
+                    // It may have been taken all the same.
+                    self.orphan = Some(task);
+                    return Err(lost(false));
+                }
             }
         }
         Ok(())
     }
 
-    /// Ends a prompt: at once where no worker has it, otherwise as its worker then says. Tells whether that was at once.
+    /// Ends a prompt: at once where no worker has it, otherwise as its worker then says. Tells whether that was at once. Where it is not known
+    /// yet whether a worker has it, nothing happens before it is [`FromQueue::Ready`].
     pub(super) async fn cancel(&mut self, task: TaskId, why: Failure) -> bool {
-        if self.preparing.take_if(|preparing| preparing.task == task).is_some() {
-            return true;
+        if let Some(preparing) = self.preparing.take_if(|preparing| preparing.task == task) {
+            self.preparing = Some(preparing).filter(|preparing| preparing.may_run);
+            return self.preparing.is_none();
         }
         let cancelled = match &mut self.owner {
             Some(owner) => owner.cancel(task, json(&why)).await,
@@ -217,8 +265,7 @@ impl Elsewhere {
         if is_lost {
             (self.orphan, self.running) = (Some(task), None);
         }
-        self.judge(cancelled);
-        is_lost
+        self.judge(cancelled).is_ok() && is_lost
     }
 
     /// A prompt was refused, of which the log knows nothing.
@@ -242,7 +289,8 @@ impl Elsewhere {
         if written.is_ok() {
             (self.in_doubt, self.logged, self.snapshot_size) = (None, 0, size);
         }
-        self.judge(written);
+        // Where it is another's, that is heard by `next`.
+        let _ours = self.judge(written);
     }
 
     /// Asks whether the queue is back, and puts in order what happened meanwhile.
@@ -272,15 +320,28 @@ impl Elsewhere {
     async fn owner(&mut self) -> Result<&mut Owner, QueueError> {
         match &mut self.owner {
             Some(owner) => Ok(owner),
-            none => Ok(none.insert(self.queue.create(self.id, self.ttl).await?)),
+            none => {
+                let terms = tenure(self.key, self.ttl);
+                let created = match self.queue.create(self.id, terms.clone()).await {
+                    // Nobody else knows it: an earlier attempt was given up here and came through there.
+                    Err(QueueError::Fenced) => self.queue.adopt(self.id, terms).await?.ok_or(QueueError::Gone)?.0,
+                    created => created?,
+                };
+                Ok(none.insert(created))
+            }
         }
     }
 
-    fn judge(&mut self, written: Result<(), QueueError>) {
-        if let Err(error) = written {
-            tracing::warn!(session = %self.id, %error, "the queue did not take what a session says");
-            // A session that is another's by now hears so by `next`.
-            self.doubt();
+    fn judge(&mut self, written: Result<(), QueueError>) -> Result<(), NotOurs> {
+        match written {
+            Ok(()) => Ok(()),
+            // `next` says so, too.
+            Err(QueueError::Fenced | QueueError::Gone) => Err(NotOurs),
+            Err(error) => {
+                tracing::warn!(session = %self.id, %error, "the queue did not take what a session says");
+                self.doubt();
+                Ok(())
+            }
         }
     }
 
@@ -314,10 +375,15 @@ pub(super) async fn adopt(
     places: &Places,
     now: Moment,
 ) -> Option<Adopted> {
-    let (owner, past) = queue.adopt(id, settings.resume_ttl).await.ok()??;
+    let (owner, past) = queue.adopt(id, tenure(key, settings.resume_ttl)).await.ok()??;
     let session = replay(past, id, key, settings, places, now)?;
     let elsewhere = Elsewhere { owner: Some(owner), ..Elsewhere::new(queue.clone(), id, key, settings.resume_ttl, true) };
     Some(Adopted { session, elsewhere })
+}
+
+/// A session is its key's, or anybody's where no key is asked for.
+fn tenure(key: Option<KeyId>, ttl: Duration) -> Tenure {
+    Tenure { ttl, holder: key.map_or_else(String::new, |key| key.to_string()) }
 }
 
 /// The session as its owner left it.
@@ -401,10 +467,14 @@ async fn until(moment: Option<Instant>) {
     }
 }
 
-/// Waits for the work that is being made; for ever, where none is.
-async fn made(preparing: &mut Option<Preparing>) -> (TaskId, Result<Work, TaskEnd>) {
-    match preparing {
-        Some(Preparing { task, work }) => (*task, work.as_mut().await),
+/// Waits for the work that is being made, and takes it; for ever, where none is.
+async fn made(preparing: &mut Option<Preparing>) -> (Preparing, Result<Work, TaskEnd>) {
+    let work = match preparing {
+        Some(Preparing { work, .. }) => work.as_mut().await,
+        None => std::future::pending().await,
+    };
+    match preparing.take() {
+        Some(preparing) => (preparing, work),
         None => std::future::pending().await,
     }
 }

@@ -1,6 +1,8 @@
 //! The task of one session: it owns the decisions, the socket while there is one, and the prompt that runs.
 //!
 //! Nothing of one session waits for another: each has its own task, and whatever its client does or leaves undone is felt there alone.
+//!
+//! The file is long because it is the one place where the decisions meet their ends: each method is one thing that can happen to a session.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::{SessionId, TaskId};
-use tidegate_core::session::{Action, Client, ClientMessage, EndReason, Input, Session, Settings, Task, TaskEnd};
+use tidegate_core::session::{Action, Client, ClientMessage, EndReason, Input, Noted, Session, Settings, Task, TaskEnd};
 use tidegate_wire::session::{self as wire, Close};
 use tokio::sync::watch;
 
@@ -45,10 +47,12 @@ pub(crate) struct Arrival {
 /// Dropping it ends the session: its waiting prompts are forgotten and the running one is recorded as left.
 pub(super) async fn live(gateway: Arc<Gateway>, arrival: Arrival, socket: Socket) {
     let stage = gateway.drain.watch();
-    let mut next = Some(Host::new(gateway, arrival, socket));
-    while let Some(mut host) = next {
+    let mut host = Host::new(gateway, arrival, socket);
+    loop {
         host.serve(stage.clone()).await;
-        next = host.leave().await;
+        // An idle session has no room for what its end takes.
+        let Some(next) = Box::pin(host.leave()).await else { return };
+        host = next;
     }
 }
 
@@ -63,6 +67,8 @@ struct Host {
     farewells: Vec<Farewell>,
     /// Why it has no connection.
     loss: Failure,
+    /// Who came when the session was another gateway's already.
+    late: Option<Box<Transfer>>,
     /// How it ended.
     end: Option<End>,
     inputs: VecDeque<Input>,
@@ -91,7 +97,7 @@ impl Host {
         let link = Link { socket: Some(socket), client, runner, alarm: Alarm::default() };
         let (farewells, inputs, actions) = (Vec::new(), VecDeque::new(), Vec::new());
         let loss = Failure::ClientGone;
-        Self { gateway, caller, settings, session, seat, permit, link, farewells, loss, end: None, inputs, actions }
+        Self { gateway, caller, settings, session, seat, permit, link, farewells, loss, late: None, end: None, inputs, actions }
     }
 
     async fn serve(&mut self, mut stage: watch::Receiver<Stage>) {
@@ -100,7 +106,7 @@ impl Host {
         while self.end.is_none() {
             let (wake, takes) = (self.session.wake_at(), self.session.takes_output());
             tokio::select! {
-                Some(transfer) = self.seat.transfers.recv() => self.transferred(*transfer).await,
+                Some(transfer) = self.seat.transfers.recv() => Box::pin(self.transferred(transfer)).await,
                 Ok(()) = stage.changed() => {
                     let stage = *stage.borrow_and_update();
                     self.stage(stage).await;
@@ -115,7 +121,7 @@ impl Host {
         match event {
             Event::Incoming(incoming) => self.incoming(incoming).await,
             Event::Happening(happening) => self.happened(happening).await,
-            Event::Queue(told) => self.told(told).await,
+            Event::Queue(told) => Box::pin(self.told(told)).await,
             Event::Due => self.decide(Input::Tick).await,
         }
     }
@@ -178,10 +184,15 @@ impl Host {
             FromQueue::Happening(task, happening) => self.decide(happening.into_input(task)).await,
             FromQueue::Ready(task, work) => {
                 let Some(elsewhere) = self.link.elsewhere() else { return };
-                if let Err(end) = Box::pin(elsewhere.submit(&work)).await {
-                    self.decide(Input::Ended { task, end }).await;
+                if let Err(end) = Box::pin(elsewhere.submit(*work)).await {
+                    self.refused(task, end).await;
+                } else if self.session.running().is_some_and(|running| running.cancelled) {
+                    // Until now nobody knew whether a worker has it.
+                    self.cancel(task, Failure::Cancelled).await;
+                    self.decide_all().await;
                 }
             }
+            FromQueue::Refused(task, end) => self.refused(task, end).await,
             FromQueue::Lost(task) => {
                 let shown = self.session.running().is_some_and(|running| running.shown);
                 self.decide(Input::Ended { task, end: elsewhere::lost(shown) }).await;
@@ -206,7 +217,14 @@ impl Host {
     }
 
     /// A connection of the same client goes on with the session, in the place of the one that it had.
-    async fn transferred(&mut self, Transfer { socket, client, last_seq }: Transfer) {
+    async fn transferred(&mut self, transfer: Box<Transfer>) {
+        if let Some(elsewhere) = self.link.elsewhere()
+            && Box::pin(elsewhere.still_ours()).await.is_err()
+        {
+            (self.late, self.end) = (Some(transfer), Some(End::Moves(wire::TAKEN_OVER)));
+            return;
+        }
+        let Transfer { socket, client, last_seq } = *transfer;
         self.link.client = client;
         if let Some(old) = self.link.socket.replace(socket) {
             self.gateway.tasks.spawn(goodbye_alone(old, wire::TAKEN_OVER));
@@ -222,15 +240,47 @@ impl Host {
         }
     }
 
+    /// A prompt ended before any worker had it.
+    async fn refused(&mut self, task: TaskId, end: TaskEnd) {
+        if let TaskEnd::Failed { failure, .. } = &end {
+            self.gateway.metrics.refused(*failure);
+        }
+        self.ended_here(task, end).await;
+        self.decide_all().await;
+    }
+
+    /// A prompt ended, and its log does not say so by itself.
+    async fn ended_here(&mut self, task: TaskId, end: TaskEnd) {
+        if self.note(Noted::Ended { task, end: end.clone() }).await {
+            self.inputs.push_back(Input::Ended { task, end });
+        }
+    }
+
+    /// Notes what happened. `false`: it has not, because another gateway has the session.
+    async fn note(&mut self, noted: Noted) -> bool {
+        let Some(elsewhere) = self.link.elsewhere() else { return true };
+        let is_noted = Box::pin(elsewhere.note(noted)).await.is_ok();
+        if !is_noted {
+            self.end = Some(End::Moves(wire::TAKEN_OVER));
+        }
+        is_noted
+    }
+
     /// Lets the session decide, and does what it says.
     async fn decide(&mut self, input: Input) {
         self.inputs.push_back(input);
+        self.decide_all().await;
+    }
+
+    async fn decide_all(&mut self) {
         while let Some(input) = self.inputs.pop_front() {
             let noted = self.link.elsewhere().is_some_and(|elsewhere| elsewhere.is_kept()).then(|| self.session.note(&input)).flatten();
             let mut actions = std::mem::take(&mut self.actions);
             self.session.handle(input, self.gateway.clock.now(), &mut actions);
-            if let (Some(noted), Some(elsewhere)) = (noted, self.link.elsewhere()) {
-                Box::pin(elsewhere.note(noted)).await;
+            if let Some(noted) = noted
+                && !self.note(noted).await
+            {
+                return self.inputs.clear();
             }
             for action in actions.drain(..) {
                 self.act(action).await;
@@ -285,7 +335,7 @@ impl Host {
                 let partial = self.session.running().is_some_and(|running| running.shown);
                 if Box::pin(elsewhere.cancel(task, why)).await {
                     let end = TaskEnd::Failed { failure: why, message: None, partial, retry_after: None, stream: None };
-                    self.inputs.push_back(Input::Ended { task, end });
+                    self.ended_here(task, end).await;
                 }
             }
             Runner::Here(_) => {}
@@ -322,14 +372,10 @@ impl Host {
         self.session = session;
         self.link.runner = Runner::Elsewhere(Box::new(elsewhere));
         let Some(running) = self.session.running() else { return true };
-        // Its worker may have it already, and then hears nothing of this.
-        let (task, cancelled) = (running.task, running.cancelled);
+        let task = running.task;
         let work = work::of(Arc::clone(&self.gateway), self.caller.clone(), &self.session, task, running.prompt);
         if let Some(elsewhere) = self.link.elsewhere() {
-            elsewhere.prepare(task, work);
-        }
-        if cancelled {
-            self.cancel(task, Failure::Cancelled).await;
+            elsewhere.prepare_again(task, work);
         }
         true
     }
@@ -347,18 +393,20 @@ impl Host {
         self.inputs.push_back(Input::NotResumed);
     }
 
-    /// Frees everything at once; then the client is told, if it is still there. Who came for the session in its last moment gets a new one.
+    /// Frees everything at once; then the client is told, if it is still there. Who came for the session in its last moment gets a new one, or
+    /// takes it back from the gateway that has it.
     async fn leave(self) -> Option<Self> {
-        let Self { link, farewells, loss, end, session, mut seat, permit, gateway, caller, settings, .. } = self;
+        let Self { link, farewells, loss, late, end, session, mut seat, permit, gateway, caller, settings, .. } = self;
         let Link { mut socket, runner, .. } = link;
         match runner {
             Runner::Here(Some(run)) => run.abandon(loss),
             Runner::Elsewhere(elsewhere) if !matches!(end, Some(End::Moves(_))) => gateway.tasks.spawn(elsewhere.end()),
             Runner::Here(None) | Runner::Elsewhere(_) => {}
         }
+        let id = session.id();
         drop(session);
         seat.transfers.close();
-        let late = seat.transfers.try_recv().ok();
+        let late = late.or_else(|| seat.transfers.try_recv().ok());
         drop(seat);
         let close = match end {
             Some(End::Session(reason)) => wire::close(reason),
@@ -370,10 +418,15 @@ impl Host {
             Some(socket) => goodbye(socket, close, farewells).await,
             None => drop(farewells),
         }
-        let Transfer { socket, client, last_seq: _ } = *late?;
+        let Transfer { socket, client, last_seq } = *late?;
         let seat = gateway.sessions.enter(gateway.new_session_id(), &caller);
         let mut next = Self::new(gateway, Arrival { seat, permit, caller, client, settings }, socket);
-        next.decide(Input::NotResumed).await;
+        if let Some(End::Moves(_)) = end {
+            next.resume(Some(id), last_seq).await;
+            next.decide_all().await;
+        } else {
+            next.decide(Input::NotResumed).await;
+        }
         Some(next)
     }
 }

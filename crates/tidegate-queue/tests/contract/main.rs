@@ -54,6 +54,7 @@ macro_rules! contract_of {
                 whoever_stops_waiting_for_a_lease_takes_no_task_along;
             sessions on start:
                 an_heir_reads_everything_in_the_order_in_which_its_predecessor_saw_it
+                nobody_but_its_holder_adopts_a_session_and_who_tries_disturbs_nobody
                 an_heir_reads_on_where_the_running_task_is
                 whoever_was_replaced_finds_everything_refused
                 a_snapshot_replaces_what_was_read_and_written_before_it

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate_queue::{End, Entry, Output, Past, QueueError, Stop};
+use tidegate_queue::{End, Entry, Output, Past, QueueError, Stop, Tenure};
 
 use crate::support::{LEASE, Server, TTL, bytes, create, lease, next, running, said, session, settings, soon, task, visible};
 
@@ -148,4 +148,17 @@ pub(crate) async fn an_owner_that_does_not_read_delays_nobody_and_misses_nothing
         assert_eq!(next(&mut slow).await, said(long.task(), number.to_string()));
     }
     assert_eq!(next(&mut slow).await, Output::Ended { task: long.task(), end: End::Settled(bytes("done")) });
+}
+
+pub(crate) async fn nobody_but_its_holder_adopts_a_session_and_who_tries_disturbs_nobody(server: impl Server) {
+    let (first, second) = (server.queue(settings()), server.queue(settings()));
+    let held_by = |holder: &str| Tenure { ttl: TTL, holder: holder.to_owned() };
+    let id = session();
+    let mut owner = first.create(id, held_by("key_1")).await.expect("a session");
+    for stranger in ["key_2", ""] {
+        assert!(second.adopt(id, held_by(stranger)).await.expect("an answer").is_none());
+    }
+    owner.journal(&[bytes("still mine")]).await.expect("written");
+    let (_, past) = second.adopt(id, held_by("key_1")).await.expect("an answer").expect("a session");
+    assert_eq!(past.entries, [Entry::Journal(bytes("still mine"))]);
 }

@@ -49,9 +49,10 @@ impl File {
         Self { name: path.display().to_string(), text: std::fs::read_to_string(path).expect("a text file") }
     }
 
-    /// Settings by environment, with their values: `TIDEGATE__A__B=value`.
+    /// Settings by environment, with their values: `TIDEGATE__A__B=value`. A value that a shell makes is nobody's to judge.
     pub(super) fn settings(&self) -> Vec<(&str, &str)> {
-        words(&self.text).filter(|word| word.starts_with("TIDEGATE__")).filter_map(|word| word.split_once('=')).collect()
+        let settings = words(&self.text).filter(|word| word.starts_with("TIDEGATE__")).filter_map(|word| word.split_once('='));
+        settings.filter(|(_, value)| !value.is_empty() && !value.contains('$')).collect()
     }
 
     /// Metrics by name, without a counter's suffix.

@@ -1,7 +1,6 @@
 //! Who may open a session.
 
 use anyhow::{Context, Result};
-use serde_json::Value;
 use tidegate_e2e::chat::request;
 use tidegate_e2e::{Answer, Backend, Goodbye, Hello, Message, Prompt, SessionClient, World, eventually};
 
@@ -26,7 +25,7 @@ async fn a_key_opens_on_every_road_and_nothing_else_does(backend: Backend) -> Re
         let mut client = SessionClient::open(addr, &hello).await?;
         let (task, text) = client.complete(&Prompt::to("m")).await?;
         assert_eq!(text, "hello", "{hello:?}");
-        let record = world.gateway.record_with_key(client.end(&task).await?.stream().context("a stream")?, Some(&key)).await?;
+        let record = world.record_of_task(&task).await?;
         assert_eq!((&record["team"], &record["environment"]), (&"search".into(), &"staging".into()), "{record}");
     }
     let wrong = format!("{}x", &key[..45]);
@@ -61,8 +60,7 @@ async fn a_ticket_opens_once(backend: Backend) -> Result<()> {
     let hello = Hello::resumable().at(&format!("/v1/sessions?ticket={ticket}"));
     let mut client = SessionClient::open(world.gateway.addr(), &hello).await?;
     let (task, _) = client.complete(&Prompt::to("m")).await?;
-    let end = client.end(&task).await?;
-    let record = world.gateway.record_with_key(end.stream().context("a stream")?, Some(&key)).await?;
+    let record = world.record_of_task(&task).await?;
     assert_eq!(record["team"], "search", "{record}");
     assert_eq!(hello.answer(world.gateway.addr()).await?.status, 401, "it is used");
     assert!(!world.gateway.printed().contains(&ticket));
@@ -172,8 +170,7 @@ async fn a_session_belongs_to_its_key(backend: Backend) -> Result<()> {
         SessionClient::resume(addr, &Hello::resumable().key(&theirs), &session, tidegate_e2e::session::Log::default()).await?;
     assert!(!resumed && thief.id().await? != session);
     assert!(matches!(client.end(&task).await?, Message::Complete { .. }), "its owner noticed nothing");
-    let record: Value = world.gateway.record_with_key(client.end(&task).await?.stream().context("a stream")?, Some(&key)).await?;
-    client.log().agree(&task, &record)?;
+    client.log().agree(&task, &world.record_of_task(&task).await?)?;
     // Gone on with by the owner, it is as it was.
     let log = client.cut()?;
     let (mut client, resumed) = SessionClient::resume(addr, &Hello::resumable().key(&key), &session, log).await?;

@@ -6,9 +6,11 @@ use tidegate_e2e::{Backend, Goodbye, Hello, Message, Prompt, SessionClient, Worl
 
 use super::world;
 
-on_every_backend!(
+on_every_backend!(an_idle_session_is_told_to_go_elsewhere_at_once);
+
+// Behind a queue a client that can resume its session goes on elsewhere at once: see the faults of gateways.
+on_memory!(
     what_was_accepted_is_finished_and_nothing_more_is_accepted,
-    an_idle_session_is_told_to_go_elsewhere_at_once,
     past_the_window_everything_ends_typed,
     one_that_does_not_read_holds_up_no_shutdown,
     a_session_whose_client_is_away_holds_up_no_shutdown,

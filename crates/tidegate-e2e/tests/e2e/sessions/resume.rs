@@ -11,8 +11,6 @@ on_every_backend!(
     everything_behind_the_last_seen_message_is_said_again,
     an_answer_goes_on_where_it_was,
     queued_tasks_run_on_and_their_acks_are_repeated,
-    an_answer_that_came_while_nobody_was_there_is_complete_once_it_is_taken,
-    an_answer_that_nobody_came_for_is_no_completed_one,
     who_saw_more_than_was_said_or_less_than_is_kept_begins_anew,
     a_session_that_never_was_is_answered_with_a_new_one,
     a_session_is_gone_when_its_time_is_over,
@@ -21,6 +19,12 @@ on_every_backend!(
     resume_comes_first_or_not_at_all,
     what_follows_resume_in_the_same_packet_belongs_to_the_session,
     history_and_accepted_ids_outlive_a_connection,
+);
+
+// Behind a queue an answer is in the session's log as soon as its worker has it, whoever reads it and when.
+on_memory!(
+    an_answer_that_came_while_nobody_was_there_is_complete_once_it_is_taken,
+    an_answer_that_nobody_came_for_is_no_completed_one,
     a_provider_is_read_for_nobody_only_as_far_as_can_be_repeated,
 );
 

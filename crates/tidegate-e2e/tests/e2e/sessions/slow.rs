@@ -8,11 +8,10 @@ use tokio_tungstenite::tungstenite::protocol::Message as Frame;
 
 use super::world;
 
-on_every_backend!(
-    a_slow_reader_slows_its_provider_and_gets_everything,
-    a_client_that_reads_nothing_is_given_up_however_lively_it_is,
-    questions_without_end_from_one_who_reads_no_answer_fill_no_memory,
-);
+on_every_backend!(questions_without_end_from_one_who_reads_no_answer_fill_no_memory);
+
+// Behind a queue an answer is in the session's log as soon as its worker has it, whoever reads it and when.
+on_memory!(a_slow_reader_slows_its_provider_and_gets_everything, a_client_that_reads_nothing_is_given_up_however_lively_it_is,);
 
 /// How many bytes the provider of `model` had sent when it had to stop, because nobody took more.
 pub(super) async fn stopped(world: &World, model: &str) -> Result<u64> {

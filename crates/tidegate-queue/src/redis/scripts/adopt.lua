@@ -1,8 +1,8 @@
--- ARGV: session, owner, ttl in ms. Returns the snapshot, and what the log has since, up to the entry that says who owns it now; or nothing
--- where there is no such session.
-local owner, ttl = ARGV[2], ARGV[3]
-local at = get(session, 'owner', 'snapshot', 'covers')
-if not at[1] then return false end
+-- ARGV: session, owner, ttl in ms, holder. Returns the snapshot, and what the log has since, up to the entry that says who owns it now; or nothing
+-- where this holder has no such session.
+local owner, ttl, holder = ARGV[2], ARGV[3], ARGV[4]
+local at = get(session, 'owner', 'snapshot', 'covers', 'holder')
+if not at[1] or at[4] ~= holder then return false end
 redis.call('HSET', session.state, 'owner', owner, 'op', 0, 'ttl', ttl)
 redis.call('XADD', session.log, '*', 'kind', 'owner', 'owner', owner)
 redis.call('PEXPIRE', session.state, ttl)
