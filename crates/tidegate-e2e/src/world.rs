@@ -3,6 +3,7 @@
 mod builder;
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -206,6 +207,24 @@ impl World {
         let mut entries = self.mock.journal().entries();
         entries.retain(|entry| entry.model == model);
         entries
+    }
+
+    /// How many bytes the mock has sent for the first request for `model` when it has to stop, because nobody takes more.
+    ///
+    /// # Errors
+    ///
+    /// It never stops.
+    pub async fn provider_stops(&self, model: &str) -> Result<u64> {
+        let mut last = 0;
+        eventually("the provider stops", async || {
+            // Back-pressure has come through when the provider has sent nothing for a while.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let sent = self.requests(model).first().map_or(0, |entry| entry.bytes_sent);
+            let has_stopped = sent > 0 && sent == last;
+            last = sent;
+            has_stopped.then_some(sent)
+        })
+        .await
     }
 
     /// The mock's only request for `model`, as it stands once `settled` says so.

@@ -86,6 +86,21 @@ impl Ask {
     }
 }
 
+impl Turn {
+    /// What a history of `most_bytes` keeps of it: all, or where that is too much, its system prompt.
+    #[must_use]
+    pub fn bounded(mut self, most_bytes: usize) -> Self {
+        if self.bytes() > most_bytes {
+            self.entries = Vec::new();
+        }
+        self
+    }
+
+    fn bytes(&self) -> usize {
+        self.entries.iter().map(Entry::bytes).sum()
+    }
+}
+
 /// How much a model can read and write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
@@ -192,10 +207,11 @@ impl History {
 
     /// A turn came to its end. What is kept of the conversation stays within `most_bytes`.
     pub(super) fn push(&mut self, turn: Turn, most_bytes: usize) {
+        let turn = turn.bounded(most_bytes);
+        self.bytes += turn.bytes();
         if turn.system.is_some() {
             self.system = turn.system;
         }
-        self.bytes += turn.entries.iter().map(Entry::bytes).sum::<usize>();
         self.entries.extend(turn.entries);
         while self.bytes > most_bytes {
             let end = self.starts().find(|start| *start > 0).unwrap_or(self.entries.len());
