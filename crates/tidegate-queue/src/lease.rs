@@ -112,7 +112,7 @@ impl Lease {
         async move {
             if flow.wait_for(Flow::has_room).await.is_err() {
                 // Nobody is left who could hear of it.
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }
