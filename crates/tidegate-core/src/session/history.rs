@@ -87,7 +87,8 @@ impl Ask {
 }
 
 impl Turn {
-    /// What a history of `most_bytes` keeps of it: all, or where that is too much, its system prompt.
+    /// What a history of `most_bytes` can do with it. Of one that is too large by itself, only the system prompt is left, and that there was
+    /// one.
     #[must_use]
     pub fn bounded(mut self, most_bytes: usize) -> Self {
         if self.bytes() > most_bytes {
@@ -208,6 +209,10 @@ impl History {
     /// A turn came to its end. What is kept of the conversation stays within `most_bytes`.
     pub(super) fn push(&mut self, turn: Turn, most_bytes: usize) {
         let turn = turn.bounded(most_bytes);
+        if turn.entries.is_empty() {
+            // What was said before it goes with it, as with any that is forgotten.
+            (self.entries, self.bytes) = (Vec::new(), 0);
+        }
         self.bytes += turn.bytes();
         if turn.system.is_some() {
             self.system = turn.system;
