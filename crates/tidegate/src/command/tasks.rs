@@ -24,7 +24,6 @@ pub(crate) enum Tasks {
 
 /// Which prompts.
 #[derive(Debug, Args)]
-#[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "what is asked of a program that cannot do it is judged all the same"))]
 pub(crate) struct Replay {
     /// Since when: a moment such as 2026-11-21T10:00:00Z, or a time before now such as 15m, 2h or 7d.
     #[arg(long, value_name = "TIME", value_parser = parse_since)]
