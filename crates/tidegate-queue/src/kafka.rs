@@ -24,6 +24,7 @@
 //! With `kcat -C -t tidegate.sessions -K:` one sees which sessions there are, and with `kafka-consumer-groups --describe --group
 //! tidegate.workers` how far the workers are.
 
+mod brokers;
 mod cluster;
 mod depth;
 mod entry;
@@ -35,36 +36,39 @@ mod past;
 mod pointer;
 mod record;
 mod replay;
+mod scan;
 mod sessions;
 mod tail;
 mod topics;
+mod trail;
 mod view;
 mod worker;
 mod workers;
 mod writer;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use rdkafka::error::KafkaError;
 use tidegate_core::id::SessionId;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
+pub use self::brokers::BadBrokers;
 use self::cluster::Cluster;
 use self::depth::Depths;
 use self::entry::Entry;
 pub(crate) use self::lease::Lease;
 pub(crate) use self::owner::Owner;
 use self::pointer::Pointers;
-pub use self::replay::{Event, Replay, Replayed};
+pub use self::replay::{Attempt, Fate, Replay, Replayed};
 use self::sessions::Sessions;
 pub use self::topics::Topics;
 use self::workers::Workers;
 use crate::error::QueueError;
 use crate::log::Past;
 use crate::queue::Depth;
-use crate::settings::Settings;
+use crate::settings::{Settings, Tenure};
 
 #[derive(Clone)]
 pub(crate) struct Queue(Arc<Home>);
@@ -81,8 +85,9 @@ struct Home {
 }
 
 impl Queue {
-    pub(crate) fn open(brokers: &str, topics: Topics, settings: Settings) -> Result<Self, String> {
-        let home = Home::new(brokers, topics, settings).map_err(|error| format!("{brokers}: {error}"))?;
+    pub(crate) fn open(brokers: &str, topics: Topics, settings: Settings) -> Result<Self, BadBrokers> {
+        brokers::check(brokers)?;
+        let home = Home::new(brokers, topics, settings).map_err(|error| BadBrokers::Refused(error.to_string()))?;
         home.run(Arc::clone(&home.cluster).keep_watch());
         home.run(Arc::clone(&home.sessions.pointers).keep_reading());
         home.run(Arc::clone(&home.sessions).keep_reading());
@@ -92,15 +97,15 @@ impl Queue {
     }
 
     pub(crate) fn is_available(&self) -> bool {
-        *self.0.cluster.available().borrow()
+        *self.0.cluster.available().borrow() && self.0.sessions.pointers.complete()
     }
 
-    pub(crate) async fn create(&self, id: SessionId, ttl: Duration) -> Result<Owner, QueueError> {
-        Owner::create(Arc::clone(&self.0), id, ttl).await
+    pub(crate) async fn create(&self, id: SessionId, tenure: &Tenure) -> Result<Owner, QueueError> {
+        Owner::create(Arc::clone(&self.0), id, tenure).await
     }
 
-    pub(crate) async fn adopt(&self, id: SessionId, ttl: Duration) -> Result<Option<(Owner, Past)>, QueueError> {
-        Owner::adopt(Arc::clone(&self.0), id, ttl).await
+    pub(crate) async fn adopt(&self, id: SessionId, tenure: &Tenure) -> Result<Option<(Owner, Past)>, QueueError> {
+        Owner::adopt(Arc::clone(&self.0), id, tenure).await
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease, QueueError> {

@@ -35,7 +35,7 @@ mod settings;
 
 pub use error::QueueError;
 #[cfg(feature = "kafka")]
-pub use kafka::{Event, Replay, Replayed, Topics};
+pub use kafka::{Attempt, BadBrokers, Fate, Replay, Replayed, Topics};
 pub use lease::{Lease, Piece, Stop};
 pub use log::{End, Entry, Output, Past};
 pub use owner::Owner;

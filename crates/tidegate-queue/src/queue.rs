@@ -63,17 +63,17 @@ impl Queue {
         redis::Queue::open(url, settings).map(|queue| Self(Backend::Redis(queue)))
     }
 
-    /// The queue in a Kafka cluster, version 3.0 or later, with these brokers: `host:port[,host:port…]`. `global_max_size` is kept as far as
-    /// the count of waiting tasks is known, which is a fraction of a second old.
+    /// The queue in a Kafka cluster, version 3.0 or later, of which these brokers are known: `host:port[,host:port…]`. `global_max_size` is
+    /// kept as far as the count of waiting tasks is known, which is a fraction of a second old.
     ///
     /// Connects in the background, and creates the topics where they are missing; until then, everything is [`QueueError::Unavailable`]. To
     /// be called in a tokio runtime that outlives the queue.
     ///
     /// # Errors
     ///
-    /// What is wrong with the addresses.
+    /// What is wrong with the list. Brokers that cannot be reached are none of it.
     #[cfg(feature = "kafka")]
-    pub fn kafka(brokers: &str, topics: kafka::Topics, settings: Settings) -> Result<Self, String> {
+    pub fn kafka(brokers: &str, topics: kafka::Topics, settings: Settings) -> Result<Self, kafka::BadBrokers> {
         kafka::Queue::open(brokers, topics, settings).map(|queue| Self(Backend::Kafka(queue)))
     }
 

@@ -22,6 +22,10 @@ use crate::error::QueueError;
 /// How long anybody waits for the brokers before the queue counts as unavailable.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long an outage lasts before the owners of sessions are told, who give up what runs. Until a broker that died has a successor, ten
+/// seconds go by, and one that is restarted is back in less.
+const OUTAGE: Duration = Duration::from_secs(12);
+
 /// Longest record: a task with four mebibytes of conversation in it, and room.
 const MAX_RECORD: &str = "16777216";
 
@@ -35,6 +39,7 @@ pub(super) struct Cluster {
     /// How many each topic has; `None` until a broker answered.
     partitions: watch::Sender<Option<i32>>,
     available: watch::Sender<bool>,
+    outages: watch::Sender<u64>,
 }
 
 /// Reports what librdkafka says as this crate reports things: an outage is the queue's to tell, not a line for each try to connect.
@@ -58,11 +63,14 @@ impl Cluster {
         config.set("reconnect.backoff.ms", "50").set("reconnect.backoff.max.ms", "500");
         let producer = settings(&config, &PRODUCER).create_with_context(Quiet)?;
         let asker = settings(&config, &READER).set("group.id", topics.workers()).create_with_context(Quiet)?;
-        Ok(Self { config, topics, producer, asker, partitions: watch::Sender::new(None), available: watch::Sender::new(false) })
+        let (partitions, available, outages) = (watch::Sender::new(None), watch::Sender::new(false), watch::Sender::new(0));
+        Ok(Self { config, topics, producer, asker, partitions, available, outages })
     }
 
     /// Creates the topics where they are missing, and finds out again and again whether the brokers answer. Runs until it is dropped.
     pub(super) async fn keep_watch(self: Arc<Self>) {
+        // Since when they don't, and whether the owners of sessions were told.
+        let mut outage = None;
         loop {
             let outcome = self.look().await;
             let reachable = outcome.is_ok();
@@ -72,23 +80,38 @@ impl Cluster {
                     Err(error) => warn!(%error, "kafka is not available"),
                 }
             }
+            if reachable {
+                outage = None;
+            } else {
+                let (since, told) = outage.get_or_insert((Instant::now(), false));
+                if since.elapsed() >= OUTAGE && !std::mem::replace(told, true) {
+                    self.outages.send_modify(|outages| *outages += 1);
+                }
+            }
             tokio::time::sleep(PATIENCE / 2).await;
         }
     }
 
-    async fn look(&self) -> Result<(), QueueError> {
-        let mut count = self.count_partitions().await?;
+    async fn look(self: &Arc<Self>) -> Result<(), QueueError> {
+        if let Some((_, error)) = self.producer.client().fatal_error() {
+            return Err(QueueError::Unavailable(format!("nothing can be written before this process starts again: {error}")));
+        }
+        let known = *self.partitions.borrow();
+        if let Some(known) = known {
+            // The others are asked for often enough by what is read and written.
+            return match self.count_partitions([self.topics.log()]).await? {
+                Some(count) if count == known => Ok(()),
+                count => Err(QueueError::Unavailable(format!("there were {known} partitions, and now {}", count.unwrap_or(0)))),
+            };
+        }
+        let mut count = self.count_all().await?;
         if count.is_none() {
             self.create_topics().await?;
-            count = self.count_partitions().await?;
+            count = self.count_all().await?;
         }
-        match count {
-            Some(count) => {
-                self.partitions.send_if_modified(|known| known.replace(count) != Some(count));
-                Ok(())
-            }
-            None => Err(QueueError::Unavailable("the topics are being made".to_owned())),
-        }
+        let count = count.ok_or_else(|| QueueError::Unavailable("the topics are being made".to_owned()))?;
+        self.partitions.send_replace(Some(count));
+        Ok(())
     }
 
     async fn create_topics(&self) -> Result<(), QueueError> {
@@ -115,16 +138,18 @@ impl Cluster {
 
     /// How many partitions the topics have: all the same, because a session's partition has one number in each of them. `None`: there are
     /// no such topics.
-    pub(super) async fn count_partitions(&self) -> Result<Option<i32>, QueueError> {
-        let producer = self.producer.clone();
-        let names = self.topics.all().map(|topic| topic.name);
-        let counts = blocking(move || {
+    pub(super) async fn count_all(self: &Arc<Self>) -> Result<Option<i32>, QueueError> {
+        self.count_partitions(self.topics.all().map(|topic| topic.name)).await
+    }
+
+    async fn count_partitions<const N: usize>(self: &Arc<Self>, topics: [String; N]) -> Result<Option<i32>, QueueError> {
+        // By a reader, because a producer that asks for a topic creates it, where brokers allow that.
+        let counts = self.ask(move |asker, patience| {
             let count = |name: &String| {
-                let metadata = producer.client().fetch_metadata(Some(name), PATIENCE)?;
-                // One without a leader is being made, or its brokers are gone.
-                Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().iter().filter(|of| of.leader() >= 0).count()))
+                let metadata = asker.fetch_metadata(Some(name), patience)?;
+                Ok(metadata.topics().first().map_or(0, |topic| topic.partitions().len()))
             };
-            names.iter().map(count).collect::<Result<Vec<usize>, KafkaError>>()
+            topics.iter().map(count).collect::<Result<Vec<usize>, KafkaError>>()
         });
         let counts = counts.await?;
         if counts.contains(&0) {
@@ -141,7 +166,12 @@ impl Cluster {
         self.available.subscribe()
     }
 
-    /// How many partitions each topic has.
+    /// Counts outages that lasted.
+    pub(super) fn outages(&self) -> watch::Receiver<u64> {
+        self.outages.subscribe()
+    }
+
+    /// How many partitions each topic has. It does not change while the process lives.
     pub(super) async fn partitions(&self) -> Result<i32, QueueError> {
         let mut partitions = self.partitions.subscribe();
         let known = tokio::time::timeout(PATIENCE, partitions.wait_for(Option::is_some)).await;
@@ -150,10 +180,7 @@ impl Cluster {
 
     /// The partition of everything about a session, in all topics.
     pub(super) async fn partition(&self, session: SessionId) -> Result<i32, QueueError> {
-        let partitions = self.partitions().await?;
-        let folded = session.number().to_be_bytes().iter().fold(0_u32, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(16_777_619));
-        let chosen = folded % u32::try_from(partitions).unwrap_or(1);
-        Ok(i32::try_from(chosen).unwrap_or(0))
+        Ok(partition(session, self.partitions().await?))
     }
 
     /// Hands a record to the producer, which sends it in order and once, and goes on trying for some time where the brokers don't answer.
@@ -161,6 +188,16 @@ impl Cluster {
         let record = FutureRecord::<str, [u8]>::to(topic).partition(partition).key(key);
         let record = FutureRecord { payload: value, ..record };
         self.producer.send_result(record).map_err(|(error, _)| unavailable(error))
+    }
+
+    /// Writes a record; on all replicas when it returns.
+    pub(super) async fn write(&self, topic: &str, partition: i32, key: &str, value: Option<&[u8]>) -> Result<(), QueueError> {
+        let delivery = self.send(topic, partition, key, value)?;
+        match tokio::time::timeout(PATIENCE, delivery).await {
+            Ok(Ok(Ok(_))) => Ok(()),
+            Ok(Ok(Err((error, _)))) => Err(unavailable(error)),
+            _ => Err(QueueError::Unavailable("no answer within a second".to_owned())),
+        }
     }
 
     /// Waits until everything that was handed to the producer is written, for at most [`PATIENCE`].
@@ -206,6 +243,12 @@ impl Cluster {
     }
 }
 
+/// Which of so many partitions is a session's.
+pub(super) fn partition(session: SessionId, partitions: i32) -> i32 {
+    let folded = session.number().to_be_bytes().iter().fold(0_u32, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(16_777_619));
+    i32::try_from(folded % u32::try_from(partitions).unwrap_or(1)).unwrap_or(0)
+}
+
 /// A client that reads. Closing it takes as long as an answer of the brokers does, and for ever where a member of a group loses them for good
 /// (in librdkafka 2.12), so that is done on a thread that nobody waits for.
 pub(super) struct Reader<C: ConsumerContext + 'static>(Option<StreamConsumer<C>>);
@@ -237,14 +280,17 @@ const PRODUCER: [(&str, &str); 6] = [
     ("queue.buffering.max.kbytes", "65536"),
 ];
 
-/// Small buffers: a reader of many partitions would otherwise keep 64 MB of each.
-const READER: [(&str, &str); 7] = [
+/// Small buffers: a reader that is behind keeps what it read ahead and one answer of a broker, so about sixteen megabytes, however many
+/// partitions it reads.
+const READER: [(&str, &str); 9] = [
     ("enable.auto.commit", "false"),
     ("auto.offset.reset", "earliest"),
     // A partition that is added waits for the request before it, which waits so long for a record.
     ("fetch.wait.max.ms", "100"),
     ("fetch.queue.backoff.ms", "10"),
-    ("queued.max.messages.kbytes", "16384"),
+    ("queued.max.messages.kbytes", "8192"),
+    ("fetch.max.bytes", "8388608"),
+    ("fetch.message.max.bytes", "524288"),
     ("fetch.error.backoff.ms", "100"),
     ("topic.metadata.refresh.interval.ms", "30000"),
 ];

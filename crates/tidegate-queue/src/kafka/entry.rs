@@ -237,12 +237,12 @@ fn piece(value: &mut Bytes) -> Option<Piece> {
 }
 
 /// Whoever calls this bounds what it writes far below 4 GiB: the broker refuses a record of more than 16 MiB.
-fn put_bytes(out: &mut BytesMut, bytes: &Bytes) {
+pub(super) fn put_bytes(out: &mut BytesMut, bytes: &[u8]) {
     out.put_u32(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
     out.put_slice(bytes);
 }
 
-fn bytes(value: &mut Bytes) -> Option<Bytes> {
+pub(super) fn bytes(value: &mut Bytes) -> Option<Bytes> {
     let length = usize::try_from(value.try_get_u32().ok()?).ok()?;
     (length <= value.len()).then(|| value.split_to(length))
 }

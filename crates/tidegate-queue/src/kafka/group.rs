@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientContext, TopicPartitionList};
 use tracing::{debug, info};
 
@@ -52,6 +52,14 @@ impl ConsumerContext for Group {
             Rebalance::Revoke(list) => self.revoked(list),
             Rebalance::Error(KafkaError::Rebalance(RDKafkaErrorCode::NoError)) => {}
             Rebalance::Error(error) => debug!(%error, "a rebalance failed"),
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        // While the group changes, it takes none.
+        if let Err(error) = result {
+            debug!(%error, "not committed");
+            lock(&self.known).not_committed(numbers(offsets));
         }
     }
 }

@@ -1,7 +1,6 @@
 //! The right to decide about one session.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::id::{SessionId, TaskId};
@@ -10,16 +9,18 @@ use tokio::sync::{Notify, watch};
 use super::Home;
 use super::entry::{Entry, Position, Stamp};
 use super::fold::Refusal;
+use super::pointer::Pointer;
 use super::record;
 use super::sessions::ViewId;
 use crate::error::QueueError;
 use crate::log::{Output, Past};
+use crate::settings::Tenure;
 
 pub(crate) struct Owner {
     home: Arc<Home>,
     view: ViewId,
     changed: Arc<Notify>,
-    available: watch::Receiver<bool>,
+    outages: watch::Receiver<u64>,
     epoch: i64,
     seq: u64,
     /// A journal entry may have been written or not.
@@ -34,46 +35,48 @@ enum Step {
 }
 
 impl Owner {
-    pub(super) async fn create(home: Arc<Home>, session: SessionId, ttl: Duration) -> Result<Self, QueueError> {
+    pub(super) async fn create(home: Arc<Home>, session: SessionId, tenure: &Tenure) -> Result<Self, QueueError> {
         if home.sessions.pointers.find(session).await?.is_some() {
             return Err(QueueError::Fenced);
         }
-        let view = home.sessions.begin(session, ttl).await?;
+        let view = home.sessions.insert(session, Pointer::new(tenure.clone()), false).await?;
         let mut owner = Self::of(home, view);
-        owner.epoch = owner.write(&Entry::Create).await?;
-        let epoch = owner.epoch;
-        let sessions = &owner.home.sessions;
-        let pointer = sessions.with(view, |view| {
-            (view.epoch, view.pointer.from) = (Some(epoch), epoch);
-            view.pointer.clone()
-        });
-        sessions.pointers.write(session, pointer.as_ref()).await?;
+        let epoch = owner.write(&Entry::Create).await?;
+        owner.epoch = epoch;
+        owner.home.sessions.with(view, |view| view.epoch = Some(epoch));
+        owner.point().await?;
         Ok(owner)
     }
 
-    pub(super) async fn adopt(home: Arc<Home>, session: SessionId, ttl: Duration) -> Result<Option<(Self, Past)>, QueueError> {
-        let Some(mut found) = home.sessions.pointers.find(session).await? else { return Ok(None) };
-        let view = home.sessions.insert(session, super::pointer::Pointer { ttl, ..found.pointer.clone() }, true).await?;
+    pub(super) async fn adopt(home: Arc<Home>, session: SessionId, tenure: &Tenure) -> Result<Option<(Self, Past)>, QueueError> {
+        let Some((found, age)) = home.sessions.pointers.find(session).await? else { return Ok(None) };
+        if found.tenure.holder != tenure.holder {
+            return Ok(None);
+        }
+        let view = home.sessions.insert(session, Pointer { tenure: tenure.clone(), ..found }, true).await?;
         let mut owner = Self::of(home, view);
         owner.epoch = match owner.write(&Entry::Adopt).await {
             Err(QueueError::Gone) => return Ok(None),
             epoch => epoch?,
         };
-        let past = owner.home.sessions.catch_up(view, &found, owner.epoch).await?;
-        found.pointer.ttl = ttl;
-        let left = past.is_some().then_some(&found.pointer);
-        if left.is_none() {
-            let stamp = owner.stamp();
-            owner.home.sessions.writer.send(view.partition, session, &Entry::End { stamp });
+        match owner.home.sessions.catch_up(view, owner.epoch).await? {
+            Some((past, taken)) if !age.expired(taken) => {
+                owner.point().await?;
+                Ok(Some((owner, past)))
+            }
+            _ => {
+                let stamp = owner.stamp();
+                owner.home.sessions.writer.send(view.partition, session, &Entry::End { stamp });
+                owner.home.sessions.pointers.write(session, None).await?;
+                Ok(None)
+            }
         }
-        owner.home.sessions.pointers.write(session, left).await?;
-        Ok(past.map(|past| (owner, past)))
     }
 
     fn of(home: Arc<Home>, view: ViewId) -> Self {
         let changed = home.sessions.with(view, |view| Arc::clone(&view.changed)).unwrap_or_default();
-        let available = home.cluster.available();
-        Self { home, view, changed, available, epoch: -1, seq: 0, doubt: false }
+        let outages = home.cluster.outages();
+        Self { home, view, changed, outages, epoch: -1, seq: 0, doubt: false }
     }
 
     pub(crate) fn session(&self) -> SessionId {
@@ -87,10 +90,9 @@ impl Owner {
                 Step::ReadSkipped => self.home.sessions.read_skipped(self.view).await?,
                 Step::Wait => tokio::select! {
                     () = self.changed.notified() => {}
-                    Ok(()) = self.available.changed() => {
-                        if !*self.available.borrow_and_update() {
-                            return Err(QueueError::Unavailable("kafka does not answer".to_owned()));
-                        }
+                    // The sender lives as long as the process.
+                    Ok(()) = self.outages.changed() => {
+                        return Err(QueueError::Unavailable("kafka has not answered for some seconds".to_owned()));
                     }
                 },
             }
@@ -122,7 +124,10 @@ impl Owner {
         let (stamp, seen) = (self.stamp(), self.seen());
         self.write(&Entry::Snapshot { stamp, seen, state }).await?;
         self.doubt = false;
-        self.home.sessions.point(self.view);
+        let sessions = &self.home.sessions;
+        if let Some(pointer) = sessions.pointer(self.view) {
+            sessions.pointers.send(self.view.partition, self.view.session, &pointer);
+        }
         Ok(())
     }
 
@@ -158,6 +163,12 @@ impl Owner {
         let stamp = self.stamp();
         self.write(&Entry::End { stamp }).await?;
         self.home.sessions.pointers.write(self.session(), None).await
+    }
+
+    /// Writes where the session's log is to be read.
+    async fn point(&self) -> Result<(), QueueError> {
+        let pointer = self.home.sessions.pointer(self.view).ok_or(QueueError::Gone)?;
+        self.home.sessions.pointers.write(self.session(), Some(&pointer)).await
     }
 
     async fn write(&self, entry: &Entry) -> Result<i64, QueueError> {

@@ -6,7 +6,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rdkafka::Message;
 use tidegate_core::id::{SessionId, TaskId};
 
-use super::cluster::{Cluster, PATIENCE, unavailable};
+use super::cluster::Cluster;
 use super::entry::{put_task, rest, task as get_task};
 use crate::error::QueueError;
 
@@ -33,12 +33,7 @@ pub(super) async fn announce(
     put_task(&mut value, task);
     value.put_i64(submitted);
     value.put_slice(payload);
-    let delivery = cluster.send(&cluster.topics.tasks(), partition, &session.to_string(), Some(&value))?;
-    match tokio::time::timeout(PATIENCE, delivery).await {
-        Ok(Ok(Ok(_))) => Ok(()),
-        Ok(Ok(Err((error, _)))) => Err(unavailable(error)),
-        _ => Err(QueueError::Unavailable("no answer within a second".to_owned())),
-    }
+    cluster.write(&cluster.topics.tasks(), partition, &session.to_string(), Some(&value)).await
 }
 
 /// Reads what [`announce`] wrote.

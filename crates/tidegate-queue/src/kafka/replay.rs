@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use std::vec;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 use tidegate_core::id::{SessionId, TaskId};
+use tokio::time::timeout;
 
-use super::cluster::{Cluster, PATIENCE, unavailable};
+use super::brokers;
+use super::cluster::{Cluster, PATIENCE, partition, unavailable};
 use super::entry::Entry;
 use super::fold::{Effect, Fold};
 use super::tail::{Line, Tail};
@@ -17,76 +20,99 @@ use crate::error::QueueError;
 use crate::lease::Piece;
 use crate::log::End;
 
-/// What happened, read again from the log: for an audit, never to run anything anew. It reaches back as far as the topic's retention.
+/// The tasks that were submitted since some moment, read again from the log: for an audit, never to run anything anew. It reaches back as
+/// far as the topic's retention, and ends where the log ended when this began.
+///
+/// It keeps what was said about the tasks that ran at one time, and where each session stood.
 pub struct Replay {
     tail: Tail,
     /// Where each partition ended when this began; those that were read so far are gone.
     ends: BTreeMap<i32, i64>,
-    sessions: HashMap<SessionId, Fold>,
+    only: Option<SessionId>,
+    sessions: HashMap<SessionId, Seen>,
+    /// Once all is read: the tasks without an end.
+    open: Option<vec::IntoIter<Replayed>>,
 }
 
-/// One thing that happened.
+/// One task, and all that happened to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replayed {
     /// Whose.
     pub session: SessionId,
-    /// When the broker was told.
-    pub time: SystemTime,
-    /// Where it stands: the partition, and the offset there. Those of one session are in order.
+    /// Which.
+    pub task: TaskId,
+    /// Where its submission stands: the partition, and the offset there. Those of one session are in order.
     pub place: (i32, i64),
-    /// What.
-    pub event: Event,
+    /// When it was submitted. This and all other moments are the broker's.
+    pub submitted: SystemTime,
+    /// The workers that began it, one after the other.
+    pub attempts: Vec<Attempt>,
+    /// When it was cancelled.
+    pub cancelled: Option<SystemTime>,
+    /// What became of it.
+    pub fate: Fate,
 }
 
-/// What happened to a session.
+/// What one worker did with a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A gateway came to own it: its first one, or an heir.
-    Owned,
-    /// Its owner wrote so many entries into its journal.
-    Journalled(usize),
-    /// Its owner wrote down its state.
-    Snapshot,
-    /// A task was submitted.
-    Submitted(TaskId),
-    /// A worker began the task; it is the attempt of this number.
-    Begun(TaskId, u32),
-    /// A worker said this about its task.
-    Said(TaskId, Vec<Piece>),
-    /// The running task was cancelled.
-    Cancelled(TaskId),
-    /// The task's worker was lost or gave it back, and it waits again.
-    Requeued(TaskId),
-    /// The task is over.
-    Ended(TaskId, End),
-    /// The session is over.
-    Over,
-    /// A worker said that it lives.
-    Renewed,
-    /// Somebody wrote who had been replaced, or came too late. It changed nothing.
-    Refused,
+pub struct Attempt {
+    /// When it began.
+    pub begun: SystemTime,
+    /// What it said.
+    pub pieces: Vec<Piece>,
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It waited or ran when the replay began.
+    Open,
+    /// It ended.
+    Ended {
+        /// When.
+        at: SystemTime,
+        /// How.
+        end: End,
+    },
+    /// Its session ended first.
+    SessionOver {
+        /// When.
+        at: SystemTime,
+    },
+}
+
+/// A session, as far as it was read.
+#[derive(Default)]
+struct Seen {
+    fold: Fold,
+    task: Option<Replayed>,
 }
 
 impl Replay {
-    /// What happened since `since`, up to now.
+    /// The tasks that were submitted since `since`: of all sessions, or of this one.
     ///
     /// # Errors
     ///
-    /// [`QueueError::Unavailable`]: the brokers do not answer, or have no such topics.
+    /// [`QueueError::Unavailable`]: the brokers do not answer, have no such topics, or the list of them is wrong.
     ///
     /// # Cancel safety
     ///
     /// Safe: it only asks.
-    pub async fn begin(brokers: &str, topics: Topics, since: SystemTime) -> Result<Self, QueueError> {
+    pub async fn begin(brokers: &str, topics: Topics, since: SystemTime, only: Option<SessionId>) -> Result<Self, QueueError> {
+        brokers::check(brokers).map_err(|error| QueueError::Unavailable(error.to_string()))?;
         let cluster = Arc::new(Cluster::new(brokers, topics).map_err(unavailable)?);
-        let partitions = cluster.count_partitions().await?;
+        let partitions = cluster.count_all().await?;
         let partitions = partitions.ok_or_else(|| QueueError::Unavailable("there are no such topics".to_owned()))?;
+        let wanted = only.map_or(0..partitions, |session| {
+            let its = partition(session, partitions);
+            its..its + 1
+        });
         let log = cluster.topics.log();
         let millis = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
         let since = Offset::Offset(i64::try_from(millis).unwrap_or(i64::MAX));
         let found = cluster.ask(move |asker, patience| {
             let mut list = TopicPartitionList::new();
-            for partition in 0..partitions {
+            for partition in wanted.clone() {
                 list.add_partition_offset(&log, partition, since)?;
             }
             let found = asker.offsets_for_times(list, patience)?;
@@ -101,10 +127,10 @@ impl Replay {
                 ends.insert(partition, end);
             }
         }
-        Ok(Self { tail, ends, sessions: HashMap::new() })
+        Ok(Self { tail, ends, only, sessions: HashMap::new(), open: None })
     }
 
-    /// The next thing that happened; `None`: that was all.
+    /// The next task: as they end, and then those that had not; `None`: that was all.
     ///
     /// # Errors
     ///
@@ -115,47 +141,67 @@ impl Replay {
     /// Safe: what was not returned is returned by the next call.
     pub async fn next(&mut self) -> Result<Option<Replayed>, QueueError> {
         while !self.ends.is_empty() {
-            let line = tokio::time::timeout(PATIENCE * 5, self.tail.next()).await;
+            let line = timeout(PATIENCE * 5, self.tail.next()).await;
             let line = line.map_err(|_| QueueError::Unavailable("the log is not read on".to_owned()))?;
             let Some(end) = self.ends.get(&line.partition).copied() else { continue };
             if line.offset + 1 >= end {
                 self.ends.remove(&line.partition);
                 self.tail.leave(line.partition);
             }
-            if let Some(replayed) = self.tell(line) {
+            // What was written after this began is not asked for.
+            if line.offset < end
+                && let Some(replayed) = self.read(line)
+            {
                 return Ok(Some(replayed));
             }
         }
-        Ok(None)
+        let sessions = &mut self.sessions;
+        let open = self.open.get_or_insert_with(|| {
+            let mut open: Vec<_> = sessions.drain().filter_map(|(_, seen)| seen.task).collect();
+            open.sort_by_key(|task| (task.submitted, task.place));
+            open.into_iter()
+        });
+        Ok(open.next())
     }
 
-    fn tell(&mut self, line: Line) -> Option<Replayed> {
-        let place = (line.partition, line.offset);
-        let (session, _, entry) = line.what?;
-        let fold = self.sessions.entry(session).or_default();
-        let task = fold.task().map(|task| task.id);
-        let effect = fold.apply(line.offset, line.time, &entry);
-        let event = match (effect, entry) {
-            (Err(_), _) => Event::Refused,
-            (Ok(Effect::Owned), _) => Event::Owned,
-            (Ok(_), Entry::Journal { entries, .. }) => Event::Journalled(entries.len()),
-            (Ok(Effect::Snapshot), _) => Event::Snapshot,
-            (Ok(Effect::Waiting), Entry::Submit { task, .. }) => Event::Submitted(task),
-            (Ok(Effect::Waiting), _) => Event::Requeued(task?),
-            (Ok(Effect::Claimed), _) => Event::Begun(task?, fold.task()?.attempts),
-            (Ok(Effect::Pieces(task)), Entry::Emit { pieces, .. }) => Event::Said(task, pieces),
-            (Ok(Effect::Cancelling), _) => Event::Cancelled(task?),
-            (Ok(Effect::Ended(task, end)), _) => Event::Ended(task, end),
-            (Ok(Effect::Over), _) => Event::Over,
-            (Ok(_), Entry::Renew { .. }) => Event::Renewed,
-            // Said twice, it happened once.
-            (Ok(_), _) => return None,
-        };
-        if fold.is_over() {
-            self.sessions.remove(&session);
+    /// A task that is over with this entry.
+    fn read(&mut self, line: Line) -> Option<Replayed> {
+        let (session, _, entry) = line.what.filter(|(session, ..)| self.only.is_none_or(|only| only == *session))?;
+        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(line.time).unwrap_or(0));
+        let seen = self.sessions.entry(session).or_default();
+        match (seen.fold.apply(line.offset, line.time, &entry).ok()?, entry) {
+            (Effect::Waiting, Entry::Submit { task, .. }) => {
+                let (place, attempts, cancelled, fate) = ((line.partition, line.offset), Vec::new(), None, Fate::Open);
+                seen.task = Some(Replayed { session, task, place, submitted: at, attempts, cancelled, fate });
+                None
+            }
+            (Effect::Ended(_, end), entry) => {
+                let mut task = seen.task.take()?;
+                task.cancelled = task.cancelled.or(matches!(entry, Entry::Cancel { .. }).then_some(at));
+                Some(Replayed { fate: Fate::Ended { at, end }, ..task })
+            }
+            (Effect::Over, _) => {
+                let task = self.sessions.remove(&session)?.task?;
+                Some(Replayed { fate: Fate::SessionOver { at }, ..task })
+            }
+            (effect, entry) => {
+                seen.task.as_mut()?.note(at, &effect, entry);
+                None
+            }
         }
-        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(line.time).unwrap_or(0));
-        Some(Replayed { session, time, place, event })
+    }
+}
+
+impl Replayed {
+    fn note(&mut self, at: SystemTime, effect: &Effect, entry: Entry) {
+        match (effect, entry) {
+            (Effect::Claimed, _) => self.attempts.push(Attempt { begun: at, pieces: Vec::new() }),
+            (Effect::Pieces(_), Entry::Emit { pieces, .. }) => {
+                self.attempts.last_mut().into_iter().for_each(|attempt| attempt.pieces.extend_from_slice(&pieces));
+            }
+            (Effect::Cancelling, _) => self.cancelled = Some(at),
+            _ => {}
+        }
     }
 }
 

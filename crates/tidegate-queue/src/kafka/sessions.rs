@@ -1,5 +1,6 @@
 //! The sessions that this process owns, and the one reader that reads for all of them.
 
+use std::collections::hash_map::Entry as Place;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,16 +8,15 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 use tidegate_core::id::SessionId;
-use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tracing::{debug, warn};
 
 use super::cluster::Cluster;
 use super::entry::{Entry, Position};
-use super::fold::Fold;
 use super::lock;
 use super::past::History;
-use super::pointer::{Dated, Pointer, Pointers};
-use super::tail::{Line, Scan, Tail};
+use super::pointer::{Pointer, Pointers};
+use super::scan::Scans;
+use super::tail::{Line, Tail};
 use super::view::{Outputs, View, outputs};
 use super::writer::Writer;
 use crate::error::QueueError;
@@ -33,9 +33,8 @@ pub(super) struct Sessions {
     pub(super) writer: Writer,
     pub(super) settings: Settings,
     tail: Tail,
+    scans: Scans,
     views: Mutex<Views>,
-    /// One partition begins to be read at a time.
-    beginning: AsyncMutex<()>,
     next_view: AtomicU64,
 }
 
@@ -60,11 +59,11 @@ impl Sessions {
         Ok(Self {
             writer: Writer::new(Arc::clone(&cluster)),
             tail: Tail::new(&cluster)?,
+            scans: Scans::new(Arc::clone(&cluster)),
             cluster,
             pointers,
             settings,
             views: Mutex::default(),
-            beginning: AsyncMutex::default(),
             next_view: AtomicU64::new(0),
         })
     }
@@ -81,7 +80,6 @@ impl Sessions {
     pub(super) async fn warm_up(self: Arc<Self>) {
         let warm = async || {
             self.cluster.partitions().await?;
-            let _beginning = self.beginning.lock().await;
             self.follow(0).await
         };
         while let Err(error) = warm().await {
@@ -91,16 +89,10 @@ impl Sessions {
 
     /// Keeps the sessions from being forgotten, and finds tasks whose worker is lost. Runs until it is dropped.
     pub(super) async fn keep_house(self: Arc<Self>) {
-        let (mut due, mut swept) = (Vec::new(), Instant::now());
+        let mut swept = Instant::now();
         loop {
             tokio::time::sleep((self.settings.lease / 10).clamp(Duration::from_millis(20), Duration::from_secs(1))).await;
-            for (_, view) in lock(&self.views).all.values_mut().flatten() {
-                due.extend(view.silent_claim(self.settings.lease).map(|claim| (view.partition, view.session, claim)));
-                if let Some(pointer) = view.due_pointer().cloned() {
-                    self.pointers.send(view.partition, view.session, &pointer);
-                }
-            }
-            for (partition, session, claim) in due.drain(..) {
+            for (partition, session, claim) in self.look_after_all() {
                 self.writer.send(partition, session, &self.settings.expiry(claim));
             }
             if swept.elapsed() > SWEEP {
@@ -110,18 +102,28 @@ impl Sessions {
         }
     }
 
-    /// A view of a session that is about to be created.
-    pub(super) async fn begin(&self, session: SessionId, ttl: Duration) -> Result<ViewId, QueueError> {
-        let pointer = Pointer { from: 0, fold: Fold::default(), ttl };
-        self.insert(session, pointer, false).await
+    /// Writes the pointers that are due. Where a worker seems to be lost, its claim.
+    fn look_after_all(&self) -> Vec<(i32, SessionId, i64)> {
+        let mut lost = Vec::new();
+        let views = &mut *lock(&self.views);
+        for (_, view) in views.all.values_mut().flatten() {
+            lost.extend(view.silent_claim(self.settings.lease).map(|claim| (view.partition, view.session, claim)));
+            if view.pointer_is_due() {
+                let pointer = view.pointer_at(views.read.get(&view.partition).copied().unwrap_or(0));
+                self.pointers.send(view.partition, view.session, &pointer);
+            }
+        }
+        lost
     }
 
-    /// Reads an adopted session's past, up to the heir's own entry, which is at `epoch`, and everything since. `None`: there is no such
-    /// session any more.
-    pub(super) async fn catch_up(&self, id: ViewId, found: &Dated, epoch: i64) -> Result<Option<Past>, QueueError> {
-        let (mut history, mut fold) = (History::default(), found.pointer.fold.clone());
-        let mut scan = Scan::new(&self.cluster, id.partition, found.pointer.from)?;
+    /// Reads an adopted session's past, up to the heir's own entry, which is at `epoch`, and everything since. `None`: the log does not go
+    /// back so far, or the session was over.
+    pub(super) async fn catch_up(&self, id: ViewId, epoch: i64) -> Result<Option<(Past, i64)>, QueueError> {
+        let Some(mut found) = self.with(id, |view| view.pointer.clone()) else { return Ok(None) };
+        let (mut history, mut fold) = (History::default(), found.fold.clone());
+        let mut scan = self.scans.begin(id.partition, found.trail.begin().unwrap_or(found.rest)).await?;
         let taken = loop {
+            scan.go_to(found.trail.onward(scan.next, found.rest))?;
             let Some(line) = scan.read().await? else {
                 warn!(session = %id.session, "the session's log was deleted before its time");
                 return Ok(None);
@@ -133,6 +135,7 @@ impl Sessions {
                 }
                 continue;
             };
+            found.trail.note(offset);
             match entry {
                 Entry::Journal { seen, entries, .. } => history.journal(seen, entries),
                 Entry::Snapshot { seen, state, .. } => history.snapshot(seen, state),
@@ -142,14 +145,11 @@ impl Sessions {
                 break time;
             }
         };
-        if found.expired(taken) {
-            return Ok(None);
-        }
         self.with(id, |view| {
             let silent = fold.task().and_then(|task| task.claim).map_or(0, |claim| taken.saturating_sub(claim.sign));
             let silent = Duration::from_millis(u64::try_from(silent).unwrap_or(0));
             view.heard = Instant::now().checked_sub(silent).unwrap_or_else(Instant::now);
-            (view.epoch, view.fold) = (Some(epoch), fold);
+            (view.epoch, view.fold, view.pointer.trail) = (Some(epoch), fold, found.trail);
             view.outputs = Outputs::after(Position { offset: epoch, part: 0 });
         });
         // What has come since is read here too, until the common reader is no further than this one.
@@ -160,40 +160,32 @@ impl Sessions {
                 self.with(id, |view| view.read(offset, time, entry));
             }
         }
-        Ok(Some(history.into_past()))
+        Ok(Some((history.into_past(), taken)))
     }
 
     /// Reads on, for an owner that has seen everything that was read ahead, where more was skipped.
     pub(super) async fn read_skipped(&self, id: ViewId) -> Result<(), QueueError> {
-        let Some((from, mut fold)) = self.with(id, |view| view.outputs.skipped.clone()).flatten() else { return Ok(()) };
-        let mut scan = Scan::new(&self.cluster, id.partition, from)?;
-        let mut found = Outputs::after(Position::START);
-        let mut ready = Vec::new();
-        while found.has_room() && scan.next < lock(&self.views).read.get(&id.partition).copied().unwrap_or(0) {
+        let skipped = self.with(id, |view| Some((view.outputs.skipped.clone()?, view.outputs.last, view.pointer.trail.clone())));
+        let Some(((from, mut fold), last, trail)) = skipped.flatten() else { return Ok(()) };
+        let mut scan = self.scans.begin(id.partition, from).await?;
+        let mut ready = Outputs::after(Position::START);
+        while ready.has_room() && ready.last < last {
+            scan.go_to(trail.onward(scan.next, last.offset))?;
             let Some(line) = scan.read().await? else { return Err(QueueError::Gone) };
             let Some((offset, time, entry)) = line.of(id.session) else { continue };
             if let Ok(effect) = fold.apply(offset, time, &entry) {
-                let more = outputs(offset, effect, entry);
-                found.extend(more.iter().cloned());
-                ready.extend(more);
+                ready.extend(outputs(offset, effect, entry));
             }
         }
-        let mut views = lock(&self.views);
-        let caught_up = scan.next >= views.read.get(&id.partition).copied().unwrap_or(0);
-        if let Some(view) = views.find(id) {
-            view.outputs.skipped = (!caught_up).then_some((scan.next, fold));
-            view.outputs.extend(ready);
-        }
+        self.with(id, |view| view.outputs.catch_up(ready, (scan.next, fold)));
         Ok(())
     }
 
-    /// Writes a view's pointer, because it points further than before.
-    pub(super) fn point(&self, id: ViewId) {
-        let pointer = self.with(id, |view| {
-            view.pointed = Instant::now();
-            view.pointer.clone()
-        });
-        pointer.iter().for_each(|pointer| self.pointers.send(id.partition, id.session, pointer));
+    /// A session's pointer as it is now, to be written.
+    pub(super) fn pointer(&self, id: ViewId) -> Option<Pointer> {
+        let views = &mut *lock(&self.views);
+        let read = views.read.get(&id.partition).copied().unwrap_or(0);
+        views.find(id).map(|view| view.pointer_at(read))
     }
 
     /// Does something with a view; `None` if it is gone.
@@ -215,49 +207,41 @@ impl Sessions {
     /// A view that reads its past first, or has none.
     pub(super) async fn insert(&self, session: SessionId, pointer: Pointer, in_the_past: bool) -> Result<ViewId, QueueError> {
         let partition = self.cluster.partition(session).await?;
-        // Held until the view is there, so that the partition isn't left in between.
-        let _beginning = self.beginning.lock().await;
-        self.follow(partition).await?;
-        let view = View {
-            session,
-            partition,
-            fold: Fold::default(),
-            epoch: None,
-            in_the_past,
-            next: 0,
-            outputs: Outputs::after(Position::START),
-            pointer,
-            pointed: Instant::now(),
-            heard: Instant::now(),
-            changed: Arc::new(Notify::new()),
-        };
         let number = self.next_view.fetch_add(1, Ordering::Relaxed);
-        lock(&self.views).all.entry(session).or_default().push((number, view));
-        Ok(ViewId { session, partition, number })
+        let view = View::new(session, partition, pointer, in_the_past);
+        loop {
+            self.follow(partition).await?;
+            let mut views = lock(&self.views);
+            // It may have been left in between, because nobody needed it.
+            if views.read.contains_key(&partition) {
+                views.all.entry(session).or_default().push((number, view));
+                return Ok(ViewId { session, partition, number });
+            }
+        }
     }
 
     /// Reads this partition from its end on, if it isn't read yet.
     async fn follow(&self, partition: i32) -> Result<(), QueueError> {
         if !lock(&self.views).read.contains_key(&partition) {
             let end = self.cluster.end_of(&self.cluster.topics.log(), partition).await?;
-            self.tail.follow(partition, end)?;
-            lock(&self.views).read.insert(partition, end);
+            if let Place::Vacant(next) = lock(&self.views).read.entry(partition) {
+                self.tail.follow(partition, end)?;
+                next.insert(end);
+            }
         }
         self.tail.flows(partition).await
     }
 
     fn note(&self, line: Line) {
-        let Some((session, mark, entry)) = line.what else {
-            lock(&self.views).read.insert(line.partition, line.offset + 1);
-            return;
-        };
+        let views = &mut *lock(&self.views);
+        // What was on its way when a partition was left has been read before, or is of nobody here.
+        let Some(next) = views.read.get_mut(&line.partition).filter(|next| line.offset >= **next) else { return };
+        *next = line.offset + 1;
+        let Some((session, mark, entry)) = line.what else { return };
         let mut verdict = None;
-        let mut views = lock(&self.views);
         for (_, view) in views.all.get_mut(&session).into_iter().flatten().filter(|(_, view)| !view.in_the_past) {
             verdict = view.read(line.offset, line.time, entry.clone()).or(verdict);
         }
-        views.read.insert(line.partition, line.offset + 1);
-        drop(views);
         self.writer.came_by(mark, verdict.unwrap_or(Ok(line.offset)));
     }
 
@@ -272,7 +256,6 @@ impl Sessions {
     }
 
     fn leave_partitions(&self) {
-        let Ok(_beginning) = self.beginning.try_lock() else { return };
         let mut views = lock(&self.views);
         let needed: HashSet<i32> = views.all.values().flatten().map(|(_, view)| view.partition).collect();
         views.read.retain(|partition, _| {

@@ -1,7 +1,6 @@
 //! Reading the log, from somewhere to its end and on.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
@@ -98,31 +97,6 @@ impl Tail {
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(&self.topic, partition, Offset::Offset(offset)).map_err(unavailable)?;
         Ok(list)
-    }
-}
-
-/// Reads one partition again, from some offset that was read before or stands in a pointer.
-pub(super) struct Scan {
-    tail: Tail,
-    /// Of the next entry.
-    pub(super) next: i64,
-    began: bool,
-}
-
-impl Scan {
-    pub(super) fn new(cluster: &Arc<Cluster>, partition: i32, from: i64) -> Result<Self, QueueError> {
-        let tail = Tail::new(cluster).map_err(unavailable)?;
-        tail.follow(partition, from)?;
-        Ok(Self { tail, next: from, began: false })
-    }
-
-    /// The next entry, which must be there. `None`: the log does not go back so far any more.
-    pub(super) async fn read(&mut self) -> Result<Option<Line>, QueueError> {
-        let line = tokio::time::timeout(PATIENCE, self.tail.next()).await;
-        let line = line.map_err(|_| QueueError::Unavailable("the log is not read within a second".to_owned()))?;
-        let forgotten = !self.began && line.offset > self.next;
-        (self.began, self.next) = (true, line.offset + 1);
-        Ok((!forgotten).then_some(line))
     }
 }
 

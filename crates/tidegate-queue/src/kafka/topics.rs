@@ -25,9 +25,16 @@ pub(super) struct Topic {
 /// Sixteen mebibytes in a record, and the broker's clock: leases run out by it.
 const RECORDS: [(&str, &str); 2] = [("max.message.bytes", "16777216"), ("message.timestamp.type", "LogAppendTime")];
 
-/// The last pointer of each session; what nobody has renewed for a week is a session that nobody will look for.
-const POINTERS: [(&str, &str); 3] =
-    [("cleanup.policy", "compact,delete"), ("retention.ms", "604800000"), ("message.timestamp.type", "LogAppendTime")];
+/// The last pointer of each session; what nobody has renewed for a week is a session that nobody will look for. A process that starts reads
+/// all of it, so what was replaced is thrown away soon: every ten minutes, or sixteen mebibytes.
+const POINTERS: [(&str, &str); 6] = [
+    ("cleanup.policy", "compact,delete"),
+    ("retention.ms", "604800000"),
+    ("segment.ms", "600000"),
+    ("segment.bytes", "16777216"),
+    ("min.cleanable.dirty.ratio", "0.2"),
+    ("message.timestamp.type", "LogAppendTime"),
+];
 
 impl Topics {
     pub(super) fn tasks(&self) -> String {

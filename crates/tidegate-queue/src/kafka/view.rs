@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::entry::{Entry, Position};
 use super::fold::{Effect, Fold};
 use super::pointer::Pointer;
+use super::trail::Trail;
 use super::writer::Verdict;
 use crate::error::QueueError;
 use crate::log::Output;
@@ -30,9 +31,10 @@ pub(super) struct View {
     /// The offset from which on it was not read yet.
     pub(super) next: i64,
     pub(super) outputs: Outputs,
+    /// Without its [`Pointer::rest`].
     pub(super) pointer: Pointer,
     /// When it was written the last time.
-    pub(super) pointed: Instant,
+    pointed: Instant,
     /// The last sign of life of the task's worker, or the last attempt to say that there was none.
     pub(super) heard: Instant,
     pub(super) changed: Arc<Notify>,
@@ -45,7 +47,7 @@ pub(super) struct Outputs {
     /// From this offset on, outputs are not read ahead any more; and what was known of the session there.
     pub(super) skipped: Option<(i64, Fold)>,
     /// Of the last one in the log.
-    last: Position,
+    pub(super) last: Position,
     pub(super) seen: Position,
 }
 
@@ -67,6 +69,12 @@ impl Outputs {
         self.ready.len() < AHEAD && self.bytes < AHEAD_BYTES
     }
 
+    /// Takes what was skipped and read again, up to where more may have been skipped.
+    pub(super) fn catch_up(&mut self, read: Self, next: (i64, Fold)) {
+        self.skipped = (read.last < self.last).then_some(next);
+        self.extend(read.ready);
+    }
+
     pub(super) fn extend(&mut self, outputs: impl IntoIterator<Item = (Position, Output)>) {
         for (position, output) in outputs {
             self.bytes += size(&output);
@@ -77,6 +85,24 @@ impl Outputs {
 }
 
 impl View {
+    /// Of a session whose log is read from now on, or whose past is read first.
+    pub(super) fn new(session: SessionId, partition: i32, pointer: Pointer, in_the_past: bool) -> Self {
+        let now = Instant::now();
+        Self {
+            session,
+            partition,
+            fold: Fold::default(),
+            epoch: None,
+            in_the_past,
+            next: 0,
+            outputs: Outputs::after(Position::START),
+            pointer,
+            pointed: now,
+            heard: now,
+            changed: Arc::default(),
+        }
+    }
+
     /// Reads one entry. Whether it holds, and where; `None` if it was read before.
     pub(super) fn read(&mut self, offset: i64, time: i64, entry: Entry) -> Option<Verdict> {
         if offset < self.next {
@@ -97,9 +123,10 @@ impl View {
         if let (Effect::Snapshot, Entry::Snapshot { seen, .. }) = (&effect, &entry) {
             // Outputs that the snapshot does not know of have to be read too.
             if self.outputs.last <= *seen {
-                (self.pointer.from, self.pointer.fold) = (offset, before.clone());
+                (self.pointer.trail, self.pointer.fold) = (Trail::default(), before.clone());
             }
         }
+        self.pointer.trail.note(offset);
         let outputs = outputs(offset, effect, entry);
         // What was skipped and read again may reach further than the common reader.
         if let Some((position, _)) = outputs.last().filter(|(position, _)| *position > self.outputs.last) {
@@ -133,13 +160,15 @@ impl View {
         Some(claim.id)
     }
 
-    /// The pointer, if it is time to write it again.
-    pub(super) fn due_pointer(&mut self) -> Option<&Pointer> {
-        if self.in_the_past || self.lost().is_some() || self.pointed.elapsed() < self.pointer.ttl / 3 {
-            return None;
-        }
+    /// Whether it is time to write the pointer again.
+    pub(super) fn pointer_is_due(&self) -> bool {
+        !self.in_the_past && self.lost().is_none() && self.pointed.elapsed() >= self.pointer.tenure.ttl / 3
+    }
+
+    /// The pointer, to be written; the view was read up to `read`.
+    pub(super) fn pointer_at(&mut self, read: i64) -> Pointer {
         self.pointed = Instant::now();
-        Some(&self.pointer)
+        Pointer { rest: read, ..self.pointer.clone() }
     }
 }
 

@@ -52,6 +52,8 @@ pub(super) struct Partition {
     pub(super) source: Source,
     /// How far the log is read, once there was a task.
     pub(super) log: Option<LogRange>,
+    /// From where the log has to be read again, because it was not read from some task's beginning.
+    pub(super) rewind: Option<i64>,
     /// Those that are not settled, by their offset.
     pub(super) records: BTreeMap<i64, Held>,
     /// The offset of the next record.
@@ -114,37 +116,41 @@ pub(super) enum News {
 }
 
 impl Known {
-    /// A task's record was read. Where the log has to be read again, because it was not read from the task's beginning.
-    pub(super) fn add(&mut self, partition: i32, offset: i64, task: TaskRecord) -> Option<i64> {
-        let known = self.partitions.get_mut(&partition)?;
+    /// A task's record was read. Whether the log has to be read again for it.
+    pub(super) fn add(&mut self, partition: i32, offset: i64, task: TaskRecord) -> bool {
+        let Some(known) = self.partitions.get_mut(&partition) else { return false };
         known.next = known.next.max(Some(offset + 1));
         known.used = Instant::now();
         let (session, submitted) = (task.session, task.submitted);
         known.records.entry(offset).or_insert(Held { task, since: Instant::now(), claiming: false });
         if known.log.is_none_or(|log| submitted < log.from) {
-            return Some(submitted);
+            known.rewind = Some(known.rewind.map_or(submitted, |rewind| rewind.min(submitted)));
+            return true;
         }
         self.settle(partition, session);
-        None
+        false
     }
 
-    /// The log's partition is going to be read from here; it ended at `end` when that was decided.
-    pub(super) fn read_from(&mut self, partition: i32, from: i64, end: i64) {
-        let Some(known) = self.partitions.get_mut(&partition) else { return };
-        let present = known.log.map_or(end, |log| log.next.max(end));
-        known.log = Some(LogRange { from, next: from, present });
+    /// Partitions of which the log has to be read again.
+    pub(super) fn rewinds(&self) -> Vec<i32> {
+        self.partitions.iter().filter(|(_, partition)| partition.rewind.is_some()).map(|(number, _)| *number).collect()
+    }
+
+    /// A partition's log ended at `end` a moment ago, and is going to be read again: from here. Whether it was read before.
+    pub(super) fn rewind(&mut self, partition: i32, end: i64) -> Option<(i64, bool)> {
+        let known = self.partitions.get_mut(&partition)?;
+        let from = known.rewind.take()?;
+        let before = known.log.replace(LogRange { from, next: from, present: known.log.map_or(end, |log| log.next.max(end)) });
         for session in self.sessions.values_mut().filter(|session| session.partition == partition) {
             session.fold = Fold::default();
         }
+        Some((from, before.is_some()))
     }
 
     /// Reads an entry of the log.
     pub(super) fn read(&mut self, line: Line, writer: &Writer) -> News {
-        let Some(log) = self.partitions.get_mut(&line.partition).and_then(|partition| partition.log.as_mut()) else { return News::None };
-        // Read again from further back, it may come twice.
-        if line.offset < log.next {
-            return News::None;
-        }
+        let known = self.partitions.get_mut(&line.partition).filter(|partition| partition.rewind.is_none());
+        let Some(log) = known.and_then(|partition| partition.log.as_mut()) else { return News::None };
         log.next = line.offset + 1;
         let Some((session, mark, entry)) = line.what else { return News::None };
         if matches!(entry, Entry::Submit { .. }) {
@@ -179,12 +185,11 @@ impl Known {
         }
     }
 
-    /// The task that has waited longest here, for which a claim is to be written. `forgotten` says of which sessions nobody would read the answer.
-    pub(super) fn take(&mut self, forgotten: impl Fn(SessionId) -> bool) -> Option<(i32, i64, TaskRecord)> {
+    /// The task that has waited longest here, for which a claim is to be written.
+    pub(super) fn take(&mut self) -> Option<(i32, i64, TaskRecord)> {
         let mut oldest: Option<(Instant, i32, i64)> = None;
-        for (number, partition) in &mut self.partitions {
-            let Some(log) = partition.log.filter(|log| log.next >= log.present) else { continue };
-            partition.records.retain(|_, held| held.claiming || !forgotten(held.task.session));
+        for (number, partition) in &self.partitions {
+            let Some(log) = partition.log.filter(|log| partition.rewind.is_none() && log.next >= log.present) else { continue };
             let mut waiting = partition.records.iter().filter(|(_, held)| {
                 let task = self.sessions.get(&held.task.session).and_then(|session| session.fold.task());
                 let waits = task.is_some_and(|task| task.submitted == held.task.submitted && task.claim.is_none());
@@ -202,6 +207,13 @@ impl Known {
         Some((partition, offset, held.task.clone()))
     }
 
+    /// The session of a task that was taken is nobody's any more: nobody would read the answer.
+    pub(super) fn drop_record(&mut self, partition: i32, offset: i64) {
+        if let Some(known) = self.partitions.get_mut(&partition) {
+            known.records.remove(&offset);
+        }
+    }
+
     /// What became of a claim was read, or not in time: the lease's grip, if it holds.
     pub(super) fn claimed(&mut self, partition: i32, offset: i64, session: SessionId, claim: Option<i64>) -> Option<(Arc<Grip>, u32)> {
         self.claiming -= 1;
@@ -214,14 +226,14 @@ impl Known {
     }
 
     /// What has to be said by now: that leases of this process live, and that others don't.
-    pub(super) fn due(&mut self, settings: &Settings) -> Vec<(i32, SessionId, Entry)> {
+    pub(super) fn due(&mut self, settings: &Settings, lives: impl Fn(SessionId) -> bool) -> Vec<(i32, SessionId, Entry)> {
         let mut due = Vec::new();
         for (id, session) in &mut self.sessions {
             let Some(claim) = session.fold.task().and_then(|task| task.claim) else { continue };
             let silent = session.heard.elapsed();
             match session.grip(claim.id) {
-                // Somebody else may have it by now.
-                Some(_) if silent > settings.lease => session.lose(claim.id),
+                // Somebody else may have it by now, or nobody would read what is said.
+                Some(_) if silent > settings.lease || !lives(*id) => session.lose(claim.id),
                 Some(_) if silent.min(session.renewed.elapsed()) >= settings.lease / 3 => {
                     session.renewed = Instant::now();
                     due.push((session.partition, *id, Entry::Renew { claim: claim.id }));
@@ -248,7 +260,7 @@ impl Known {
             };
             let running = count(partition.records.values().filter(running).count());
             let waiting = count(partition.records.len()) - running;
-            let from = partition.records.keys().next().copied().unwrap_or(read);
+            let from = partition.records.keys().next().map_or(read, |first| read.min(*first));
             let now = (from, Progress { waiting, running, read });
             if partition.committed != Some(now) {
                 partition.committed = Some(now);
@@ -258,13 +270,23 @@ impl Known {
         changed
     }
 
-    /// How many tasks wait here for somebody who asks.
-    pub(super) fn waiting(&self) -> usize {
+    /// How many tasks wait here for somebody who asks, and how large they are.
+    pub(super) fn ahead(&self) -> (usize, usize) {
         let waits = |held: &&Held| {
             let task = self.sessions.get(&held.task.session).and_then(|session| session.fold.task());
             task.is_none_or(|task| task.claim.is_none())
         };
-        self.partitions.values().map(|partition| partition.records.values().filter(waits).count()).sum()
+        let waiting = self.partitions.values().flat_map(|partition| partition.records.values()).filter(waits);
+        waiting.fold((0, 0), |(count, bytes), held| (count + 1, bytes + held.task.payload.len()))
+    }
+
+    /// What was committed of these partitions did not arrive.
+    pub(super) fn not_committed(&mut self, partitions: impl Iterator<Item = i32>) {
+        for number in partitions {
+            if let Some(partition) = self.partitions.get_mut(&number) {
+                partition.committed = None;
+            }
+        }
     }
 
     /// Whether leases of this process are in this partition.
@@ -272,10 +294,10 @@ impl Known {
         self.sessions.values().any(|session| session.partition == partition && !session.leases.is_empty())
     }
 
-    /// Nothing is read of this partition any more.
-    pub(super) fn forget(&mut self, partition: i32) {
-        self.partitions.remove(&partition);
+    /// Nothing is read of this partition any more. Whether its log was.
+    pub(super) fn forget(&mut self, partition: i32) -> bool {
         self.sessions.retain(|_, session| session.partition != partition);
+        self.partitions.remove(&partition).is_some_and(|partition| partition.log.is_some())
     }
 
     /// Lets go of a lease, which was settled, given back or lost.
@@ -299,7 +321,7 @@ impl Known {
 
 impl Partition {
     pub(super) fn new(source: Source) -> Self {
-        Self { source, log: None, records: BTreeMap::new(), next: None, committed: None, used: Instant::now() }
+        Self { source, log: None, rewind: None, records: BTreeMap::new(), next: None, committed: None, used: Instant::now() }
     }
 }
 

@@ -17,16 +17,18 @@ use super::depth::Depths;
 use super::entry::Entry;
 use super::group::{Group, member};
 use super::lease::{Claimed, Lease};
+use super::lock;
 use super::pointer::Pointers;
-use super::tail::Tail;
+use super::record::{self, TaskRecord};
+use super::tail::{Line, Tail};
 use super::worker::{Known, News, Partition, Source};
 use super::writer::Writer;
-use super::{lock, record};
 use crate::error::QueueError;
 use crate::settings::Settings;
 
 /// How many tasks may wait here for somebody who asks; the rest waits in the topic.
 const AHEAD: usize = 64;
+const AHEAD_BYTES: usize = 16 * 1024 * 1024;
 /// How often a worker that waits in vain looks for tasks elsewhere.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long a borrowed partition is kept where nothing comes from.
@@ -49,6 +51,8 @@ pub(super) struct Workers {
     known: Arc<Mutex<Known>>,
     /// There may be something to run, or somebody to run it.
     changed: Notify,
+    /// Some of the log has to be read again.
+    rewind: Notify,
     leases: watch::Sender<usize>,
 }
 
@@ -73,6 +77,7 @@ impl Workers {
             borrowing: Mutex::default(),
             known,
             changed: Notify::new(),
+            rewind: Notify::new(),
             leases: watch::Sender::new(0),
             cluster: Arc::clone(cluster),
             pointers: Arc::clone(pointers),
@@ -125,12 +130,40 @@ impl Workers {
     /// Reads the log beside the tasks. Like all that follow, it runs until it is dropped.
     pub(super) async fn keep_reading_log(self: Arc<Self>) {
         loop {
-            let line = self.log.next().await;
-            let news = lock(&self.known).read(line, &self.writer);
-            match news {
-                News::None => {}
-                News::Changed => self.changed.notify_one(),
-                News::Unwanted { partition, session, claim } => self.give_back(partition, session, claim, false),
+            // Where to read is changed between two entries only, so that none comes from where it was read before.
+            tokio::select! {
+                line = self.log.next() => self.note(line),
+                () = self.rewind.notified() => self.rewind_log().await,
+            }
+        }
+    }
+
+    fn note(&self, line: Line) {
+        let news = lock(&self.known).read(line, &self.writer);
+        match news {
+            News::None => {}
+            News::Changed => self.changed.notify_one(),
+            News::Unwanted { partition, session, claim } => self.give_back(partition, session, claim, false),
+        }
+    }
+
+    async fn rewind_log(&self) {
+        let partitions = lock(&self.known).rewinds();
+        for partition in partitions {
+            let rewound = async {
+                let end = self.cluster.end_of(&self.cluster.topics.log(), partition).await?;
+                // Locked throughout, so that nobody leaves the partition in between.
+                let mut known = lock(&self.known);
+                let Some((from, before)) = known.rewind(partition, end) else { return Ok(()) };
+                if before {
+                    self.log.leave(partition);
+                }
+                self.log.follow(partition, from)
+            };
+            if let Err(error) = rewound.await {
+                debug!(partition, %error, "the log is not read yet");
+                tokio::time::sleep(COMMIT).await;
+                self.rewind.notify_one();
             }
         }
     }
@@ -138,7 +171,7 @@ impl Workers {
     pub(super) async fn keep_reading_assigned(self: Arc<Self>) {
         loop {
             match self.assigned.recv().await {
-                Ok(message) => self.add(&message).await,
+                Ok(message) => self.add(&message),
                 Err(error) => debug!(%error, "reading tasks"),
             }
         }
@@ -147,7 +180,7 @@ impl Workers {
     pub(super) async fn keep_reading_borrowed(self: Arc<Self>) {
         loop {
             match self.borrowed.recv().await {
-                Ok(message) => self.add(&message).await,
+                Ok(message) => self.add(&message),
                 Err(error) => debug!(%error, "reading borrowed tasks"),
             }
         }
@@ -158,28 +191,37 @@ impl Workers {
         loop {
             self.changed.notified().await;
             while let Some((partition, offset, task)) = self.take() {
-                let workers = Arc::clone(&self);
-                tokio::spawn(async move {
-                    let claim = Entry::Claim { submitted: task.submitted };
-                    let verdict = workers.writer.write(partition, task.session, &claim).await;
-                    let claim = verdict.ok().and_then(Result::ok);
-                    let held = lock(&workers.known).claimed(partition, offset, task.session, claim);
-                    if let Some((claim, (grip, attempt))) = claim.zip(held) {
-                        workers.hand_over(Lease::new(Arc::clone(&workers), Claimed { partition, claim, task, attempt, grip }));
-                    }
-                    workers.changed.notify_one();
-                });
+                tokio::spawn(Arc::clone(&self).claim(partition, offset, task));
             }
         }
     }
 
-    fn take(&self) -> Option<(i32, i64, record::TaskRecord)> {
+    fn take(&self) -> Option<(i32, i64, TaskRecord)> {
         let mut known = lock(&self.known);
         known.askers.retain(|asker| !asker.is_closed());
         if known.claiming >= known.askers.len() {
             return None;
         }
-        known.take(|session| self.pointers.forgotten(session))
+        known.take()
+    }
+
+    async fn claim(self: Arc<Self>, partition: i32, offset: i64, task: TaskRecord) {
+        let claim = match self.pointers.lives_now(task.session).await {
+            Ok(true) => {
+                let claim = Entry::Claim { submitted: task.submitted };
+                self.writer.write(partition, task.session, &claim).await.ok().and_then(Result::ok)
+            }
+            Ok(false) => {
+                lock(&self.known).drop_record(partition, offset);
+                None
+            }
+            Err(_) => None,
+        };
+        let held = lock(&self.known).claimed(partition, offset, task.session, claim);
+        if let Some((claim, (grip, attempt))) = claim.zip(held) {
+            self.hand_over(Lease::new(Arc::clone(&self), Claimed { partition, claim, task, attempt, grip }));
+        }
+        self.changed.notify_one();
     }
 
     fn hand_over(&self, mut lease: Lease) {
@@ -202,7 +244,7 @@ impl Workers {
         let (mut looked, mut paused) = (Instant::now(), false);
         loop {
             tokio::time::sleep(pause).await;
-            let due = lock(&self.known).due(&self.settings);
+            let due = lock(&self.known).due(&self.settings, |session| self.pointers.lives(session));
             for (partition, session, entry) in due {
                 self.writer.send(partition, session, &entry);
             }
@@ -221,26 +263,16 @@ impl Workers {
     }
 
     /// Adds a task's record, and sees to it that the log is read from the task's beginning on.
-    async fn add(&self, message: &BorrowedMessage<'_>) {
+    fn add(&self, message: &BorrowedMessage<'_>) {
         let (partition, offset) = (message.partition(), message.offset());
         let Some(task) = record::read(message) else {
             return warn!(partition, offset, "there is a task that this version can't read");
         };
-        let Some(from) = lock(&self.known).add(partition, offset, task) else { return self.changed.notify_one() };
-        while let Err(error) = self.read_log_from(partition, from).await {
-            debug!(partition, %error, "the log is not read yet");
-            tokio::time::sleep(COMMIT).await;
+        if lock(&self.known).add(partition, offset, task) {
+            self.rewind.notify_one();
+        } else {
+            self.changed.notify_one();
         }
-    }
-
-    async fn read_log_from(&self, partition: i32, from: i64) -> Result<(), QueueError> {
-        let end = self.cluster.end_of(&self.cluster.topics.log(), partition).await?;
-        let mut known = lock(&self.known);
-        if known.partitions.get(&partition).is_some_and(|partition| partition.log.is_some()) {
-            self.log.leave(partition);
-        }
-        known.read_from(partition, from, end);
-        self.log.follow(partition, from)
     }
 
     fn commit(&self) {
@@ -263,7 +295,7 @@ impl Workers {
     fn waits_in_vain(&self) -> bool {
         let mut known = lock(&self.known);
         known.askers.retain(|asker| !asker.is_closed());
-        known.askers.len() > known.claiming && known.waiting() == 0
+        known.askers.len() > known.claiming && known.ahead().0 == 0
     }
 
     /// Reads partitions of others where tasks wait.
@@ -310,17 +342,16 @@ impl Workers {
         });
         let left = known.partitions.iter().filter(|(_, partition)| partition.source == Source::Left).map(|(number, _)| *number);
         for partition in left.collect::<Vec<_>>() {
-            if !known.runs_in(partition) && known.claiming == 0 {
+            if !known.runs_in(partition) && known.claiming == 0 && known.forget(partition) {
                 self.log.leave(partition);
-                known.forget(partition);
             }
         }
     }
 
     /// Reads no more tasks while enough of them wait here.
     fn pace(&self, paused: &mut bool) {
-        let waiting = lock(&self.known).waiting();
-        let change = if *paused { waiting < AHEAD / 2 } else { waiting >= AHEAD };
+        let (waiting, bytes) = lock(&self.known).ahead();
+        let change = if *paused { waiting < AHEAD / 2 && bytes < AHEAD_BYTES / 2 } else { waiting >= AHEAD || bytes >= AHEAD_BYTES };
         // What was assigned meanwhile has to pause too.
         if !change && !*paused {
             return;

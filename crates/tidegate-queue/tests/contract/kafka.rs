@@ -1,24 +1,30 @@
 //! A real Kafka.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
+use tidegate_core::id::SessionId;
 use tidegate_queue::{Depth, Queue, QueueError, Replay, Settings, Topics};
 use tidegate_servers::Kafka as Broker;
 use tokio::runtime::Handle;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::block_in_place;
 
 use crate::support::{Server, a_moment, soon};
 
-/// Topics of their own, on a broker that may be another test's too: it takes seconds to start.
+/// Topics of their own, on a broker that is other tests' too: it takes seconds to start.
 pub(crate) struct Kafka {
     topics: Topics,
     address: String,
-    /// `None`: it is shared.
-    own: Option<Broker>,
+    /// `None`: it is shared. Otherwise no other test has it meanwhile.
+    own: Option<OwnedMutexGuard<Broker>>,
 }
 
-static SHARED: LazyLock<Mutex<Broker>> = LazyLock::new(|| Mutex::new(Broker::start().expect("a broker")));
+/// Never killed nor frozen.
+static SHARED: LazyLock<Broker> = LazyLock::new(|| Broker::start().expect("a broker"));
+/// One test after the other may do to it what it likes.
+static MORTAL: LazyLock<Arc<Mutex<Broker>>> = LazyLock::new(|| Arc::new(Mutex::new(Broker::start().expect("a broker"))));
 
 impl Server for Kafka {
     /// Only within a partition.
@@ -27,12 +33,15 @@ impl Server for Kafka {
     const RECOVERY: Duration = Duration::from_secs(5);
 
     fn start() -> Self {
-        let address = SHARED.lock().expect("a broker").address();
-        Self { topics: topics(), address, own: None }.with_topics()
+        Self { topics: topics(), address: SHARED.address(), own: None }.with_topics()
     }
 
     fn start_apart() -> Self {
-        let broker = Broker::start().expect("a broker");
+        let mut broker = block_in_place(|| Handle::current().block_on(Arc::clone(&MORTAL).lock_owned()));
+        // As the test before left it.
+        if broker.thaw().is_err() {
+            broker.restart().expect("it starts");
+        }
         Self { topics: topics(), address: broker.address(), own: Some(broker) }.with_topics()
     }
 
@@ -68,13 +77,13 @@ impl Server for Kafka {
 }
 
 impl Kafka {
-    pub(crate) async fn replay(&self, since: SystemTime) -> Result<Replay, QueueError> {
-        Replay::begin(&self.address, self.topics.clone(), since).await
+    pub(crate) async fn replay(&self, since: SystemTime, only: Option<SessionId>) -> Result<Replay, QueueError> {
+        Replay::begin(&self.address, self.topics.clone(), since, only).await
     }
 
     /// Waits until the topics are there, which the first process to come makes: that may take longer than any call may.
     fn with_topics(self) -> Self {
-        tokio::task::block_in_place(|| {
+        block_in_place(|| {
             Handle::current().block_on(soon(async {
                 let first = self.queue(Settings::default());
                 while !first.is_available() {

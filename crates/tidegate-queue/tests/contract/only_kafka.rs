@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use tidegate_queue::{End, Event, Queue, QueueError, Settings};
+use tidegate_core::id::SessionId;
+use tidegate_queue::{Depth, End, Fate, Queue, QueueError, Replayed, Settings};
 use tokio::time::{sleep, timeout};
 
 use crate::chaos::{count_ends, run, start_sessions};
@@ -79,45 +80,54 @@ async fn one_gateway_submits_no_more_tasks_than_may_wait() {
 async fn what_happened_is_read_again_and_nothing_runs_again() {
     let server = Kafka::start();
     let queue = server.queue(settings());
-    let began = SystemTime::now();
+    let (mut early, mut before) = running(&queue, &queue).await;
+    // So that its moment is another than what follows.
+    sleep(Duration::from_millis(20)).await;
+    let since = SystemTime::now();
+    before.settle(bytes("done before")).await.expect("settled");
     let (mut owner, mut first) = running(&queue, &queue).await;
-    let (session, task) = (owner.session(), first.task());
-    owner.journal(&[bytes("asked"), bytes("accepted")]).await.expect("written");
+    let (session, ended) = (owner.session(), first.task());
     first.emit([invisible("begins")]).await.expect("emitted");
     drop(first);
     let mut second = lease(&queue).await;
-    let (heir, _) = queue.adopt(session, TTL).await.expect("an answer").expect("a session");
-    assert_eq!(owner.snapshot(bytes("WRONG")).await, Err(QueueError::Fenced));
+    let (mut heir, _) = queue.adopt(session, TTL).await.expect("an answer").expect("a session");
+    assert_eq!(owner.submit(task(), bytes("WRONG")).await, Err(QueueError::Fenced));
     second.emit([visible("hello")]).await.expect("emitted");
     second.settle(bytes("done")).await.expect("settled");
-    heir.end().await.expect("ended");
-    let mut replay = until_available(async || server.replay(began).await).await.expect("a replay");
-    let mut events = Vec::new();
-    while let Some(replayed) = soon(replay.next()).await.expect("the log is there") {
-        assert_eq!(replayed.session, session);
-        assert!(replayed.time + Duration::from_secs(1) > began);
-        if replayed.event != Event::Renewed {
-            events.push(replayed.event);
-        }
-    }
-    let expected = [
-        Event::Owned,
-        Event::Submitted(task),
-        Event::Begun(task, 1),
-        Event::Journalled(2),
-        Event::Said(task, vec![invisible("begins")]),
-        Event::Requeued(task),
-        Event::Begun(task, 2),
-        Event::Owned,
-        Event::Refused,
-        Event::Said(task, vec![visible("hello")]),
-        Event::Ended(task, End::Settled(bytes("done"))),
-        Event::Over,
-    ];
-    assert_eq!(events, expected);
-    let mut later = until_available(async || server.replay(SystemTime::now() + LEASE).await).await.expect("a replay");
-    assert_eq!(later.next().await, Ok(None), "nothing has happened since");
+    let (stopped, open) = (task(), task());
+    heir.submit(stopped, bytes("do it")).await.expect("submitted");
+    heir.cancel(stopped, bytes("stop it")).await.expect("cancelled");
+    heir.submit(open, bytes("do it")).await.expect("submitted");
+    let other = task();
+    early.submit(other, bytes("do it")).await.expect("submitted");
+    early.end().await.expect("ended");
+
+    let tasks = all(&server, since, None).await;
+    let [hello, cancelled, over, waiting] =
+        [ended, stopped, other, open].map(|id| tasks.iter().find(|task| task.task == id).expect("it is there"));
+    assert_eq!(tasks.len(), 4, "neither what was submitted before, nor what was refused: {tasks:?}");
+    assert_eq!(hello.session, session);
+    assert!(hello.submitted + LEASE > since && hello.attempts[0].begun >= hello.submitted);
+    let said: Vec<_> = hello.attempts.iter().map(|attempt| attempt.pieces.clone()).collect();
+    assert_eq!(said, [vec![invisible("begins")], vec![visible("hello")]]);
+    assert!(matches!(&hello.fate, Fate::Ended { end, .. } if *end == End::Settled(bytes("done"))));
+    assert!(cancelled.cancelled.is_some() && matches!(&cancelled.fate, Fate::Ended { end: End::Cancelled, .. }));
+    assert!(matches!(over.fate, Fate::SessionOver { .. }));
+    assert_eq!((waiting.attempts.len(), &waiting.fate), (0, &Fate::Open));
+    assert_eq!(tasks.last(), Some(waiting), "those without an end come last");
+
+    let its_own = all(&server, since, Some(session)).await;
+    assert_eq!(its_own.iter().map(|task| task.task).collect::<Vec<_>>(), [ended, stopped, open]);
+    assert!(all(&server, SystemTime::now() + LEASE, None).await.is_empty(), "nothing has happened since");
     // Whoever read it asked nobody to do anything.
-    sleep(LEASE).await;
-    assert_eq!(queue.depth().await.expect("a depth").waiting, 0);
+    Kafka::assert_depth(&queue, Depth { waiting: 1, running: 0 }).await;
+}
+
+async fn all(server: &Kafka, since: SystemTime, only: Option<SessionId>) -> Vec<Replayed> {
+    let mut replay = until_available(async || server.replay(since, only).await).await.expect("a replay");
+    let mut all = Vec::new();
+    while let Some(replayed) = soon(replay.next()).await.expect("the log is there") {
+        all.push(replayed);
+    }
+    all
 }
