@@ -31,8 +31,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gateway", &["core", "wire", "config", "ledger", "queue"]),
     ("scenario", &["core", "wire"]),
     ("servers", &[]),
-    ("tidegate", &["core", "wire", "config", "ledger", "gateway", "scenario"]),
-    ("e2e", &["core", "wire", "config", "ledger", "gateway", "scenario"]),
+    ("tidegate", &["core", "wire", "config", "ledger", "queue", "gateway", "scenario"]),
+    ("e2e", &["core", "wire", "config", "ledger", "gateway", "scenario", "servers"]),
     ("bench", &["scenario"]),
 ];
 
