@@ -156,9 +156,7 @@ fn deadline(deadline: &Deadline) -> DeadlineFile {
 fn queue(queue: &Queue) -> QueueFile {
     let backend = match &queue.backend {
         QueueBackend::Memory => QueueFile::default(),
-        QueueBackend::Redis(url) => {
-            QueueFile { backend: BackendName::Redis, redis: Some(RedisText(url.clone())), ..QueueFile::default() }
-        }
+        QueueBackend::Redis(url) => QueueFile { backend: BackendName::Redis, redis: Some(RedisText(url.clone())), ..QueueFile::default() },
         QueueBackend::Kafka(kafka) => QueueFile {
             backend: BackendName::Kafka,
             kafka: kafka.brokers.iter().cloned().map(BrokerText).collect(),

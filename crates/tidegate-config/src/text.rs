@@ -256,7 +256,10 @@ fn parse_topics(text: &str) -> Result<String, Refusal> {
     if (1..=200).contains(&text.len()) && text.bytes().all(is_name) {
         return Ok(text.to_owned());
     }
-    Err(Refusal::new("is no beginning of a topic's name", "write up to 200 letters, digits, dots, dashes and underscores, such as \"tidegate\""))
+    Err(Refusal::new(
+        "is no beginning of a topic's name",
+        "write up to 200 letters, digits, dots, dashes and underscores, such as \"tidegate\"",
+    ))
 }
 
 /// The origin as browsers write it into `Origin` (RFC 6454, section 6.2): in lower case, without the scheme's own port.

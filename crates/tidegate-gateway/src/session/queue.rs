@@ -28,9 +28,7 @@ pub fn queue(settings: &tidegate_config::Queue) -> Result<Option<Queue>, BadQueu
     let shared = Settings { lease: settings.lease, attempts: ATTEMPTS, global_max_size };
     match &settings.backend {
         QueueBackend::Memory => Ok(None),
-        QueueBackend::Redis(url) => {
-            Queue::redis(url.as_str(), shared).map(Some).map_err(|problem| BadQueue::Address("redis", problem))
-        }
+        QueueBackend::Redis(url) => Queue::redis(url.as_str(), shared).map(Some).map_err(|problem| BadQueue::Address("redis", problem)),
         QueueBackend::Kafka(kafka) => in_kafka(kafka, shared).map(Some),
     }
 }

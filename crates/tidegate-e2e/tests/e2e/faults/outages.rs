@@ -136,8 +136,7 @@ async fn while_the_server_is_gone_everything_is_typed_and_once_it_is_back_all_is
 
 async fn a_server_that_hangs_is_as_good_as_gone(backend: Backend) -> Result<()> {
     let mut world = fleet(backend, MIXED).apart().start().await?;
-    let (gone, back) =
-        (async |world: &mut World| world.queue()?.freeze(), async |world: &mut World| world.queue()?.thaw());
+    let (gone, back) = (async |world: &mut World| world.queue()?.freeze(), async |world: &mut World| world.queue()?.thaw());
     outlives_an_outage(&mut world, gone, back).await
 }
 
