@@ -147,7 +147,12 @@ impl Owner {
         let known = self.known(|view| (view.fold.task().map(|task| task.id), view.fold.ended_last(task)))?;
         match known {
             (_, true) => return Ok(()),
-            (Some(current), _) if current != task => return Err(QueueError::Busy),
+            (Some(current), _) if current != task => {
+                // In an outage nobody hears that it is over.
+                let cluster = &self.home.cluster;
+                cluster.end_of(&cluster.topics.log(), self.view.partition).await?;
+                return Err(QueueError::Busy);
+            }
             (Some(_), _) => {}
             (None, _) => {
                 self.home.depths.take_place(self.home.sessions.settings.global_max_size).await?;

@@ -13,6 +13,7 @@ pub(crate) async fn without_its_server_everything_fails_in_time_and_recovers(mut
     let mut other = create(&queue).await;
     server.kill();
     is_unavailable(held.emit([visible("half")])).await;
+    is_unavailable(owner.submit(task(), bytes("do it"))).await;
     is_unavailable(owner.cancel(held.task(), bytes("stop it"))).await;
     is_unavailable(other.journal(&[bytes("asked")])).await;
     is_unavailable(other.submit(task(), bytes("do it"))).await;
