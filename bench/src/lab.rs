@@ -35,8 +35,8 @@ pub(crate) struct Plan {
     pub(crate) settle: Duration,
     /// Silent streams open at once: first fewer, then more, which is also how many sessions are.
     pub(crate) silent_streams: [usize; 2],
-    /// Sessions with a prompt each second.
-    pub(crate) asking_sessions: usize,
+    /// Sessions with a prompt each second: first fewer, then more, which is also how many are idle where their prompts wait outside of the gateway.
+    pub(crate) asking_sessions: [usize; 2],
     /// Fresh starts.
     pub(crate) starts: usize,
 }
@@ -51,7 +51,7 @@ impl Plan {
         first_events: 1_000,
         settle: Duration::from_secs(3),
         silent_streams: [5_000, 9_000],
-        asking_sessions: 1_000,
+        asking_sessions: [100, 1_000],
         starts: 10,
     };
     /// Enough to see that everything runs, in less than a minute.
@@ -63,7 +63,7 @@ impl Plan {
         first_events: 200,
         settle: Duration::from_millis(500),
         silent_streams: [500, 1_000],
-        asking_sessions: 100,
+        asking_sessions: [20, 100],
         starts: 2,
     };
 
@@ -78,6 +78,7 @@ pub(crate) struct Lab {
     pub(crate) plan: Plan,
     pub(crate) findings: Findings,
     peers: Vec<Kind>,
+    queues: Vec<Kind>,
     source: SocketAddr,
     /// Ends the source with the run.
     _process: Process,
@@ -93,6 +94,7 @@ impl Lab {
         peers.retain(|&kind| kind != Kind::Direct);
         peers.sort_unstable();
         peers.dedup();
+        let (queues, peers) = peers.into_iter().partition(|kind| kind.has_queue());
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("source").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::spawn("the source", &mut command)?;
@@ -100,7 +102,7 @@ impl Lab {
         let output = process.child().stdout.take().context("the source has no output")?;
         BufReader::new(output).read_line(&mut line)?;
         let source = line.trim().parse().context("the source did not say its address")?;
-        Ok(Self { plan, findings: Findings::default(), peers, source, _process: process })
+        Ok(Self { plan, findings: Findings::default(), peers, queues, source, _process: process })
     }
 
     /// A peer prepared and not yet started.
@@ -110,6 +112,11 @@ impl Lab {
     /// When its program is missing.
     pub(crate) fn site(&self, kind: Kind) -> Result<Site> {
         Site::prepare(kind, self.source)
+    }
+
+    /// The peers in front of which sessions' prompts wait outside of the gateway.
+    pub(crate) fn queues(&self) -> Vec<Kind> {
+        self.queues.clone()
     }
 
     /// The peers with processes of their own, once each: what recovery costs does not show in how a process starts or what it holds.
@@ -130,7 +137,7 @@ impl Lab {
         self.start(self.proxies()).await
     }
 
-    /// Starts every peer afresh, the direct way first.
+    /// Starts every peer that relays streams afresh, the direct way first.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
 //! Measures Tidegate beside a raw nginx proxy, on the same source, in one run, and writes `docs/performance.md`.
 //!
 //! Three processes take part: the source (this program again, as `tidegate-bench source`), the peer under test, and the client, which is this process.
-//! Sessions have another peer to stand beside, a WebSocket echo server (`tidegate-bench echo`). Only what the peer uses is counted. See `figure` for what is measured and `rows` for the targets.
+//! Sessions have another peer to stand beside, a WebSocket echo server (`tidegate-bench echo`), and peers of several processes, whose prompts wait
+//! in a server and run in a worker. Only what the peer uses is counted. See `figure` for what is measured and `rows` for the targets.
 
 mod answer;
 mod client;
@@ -104,7 +105,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
     let plan = if arguments.quick { Plan::QUICK } else { Plan::FULL };
     let whole = !arguments.quick && arguments.only.is_empty() && arguments.peer.is_empty();
     let figures = if arguments.only.is_empty() { Figure::ALL.to_vec() } else { arguments.only };
-    let peers = if arguments.peer.is_empty() { vec![Kind::Nginx, Kind::Tidegate, Kind::Recovering] } else { arguments.peer };
+    let peers = if arguments.peer.is_empty() { vec![Kind::Nginx, Kind::Tidegate, Kind::Recovering, Kind::Redis] } else { arguments.peer };
     allow_open_files(plan.open_files())?;
     let mut lab = Lab::open(plan, peers)?;
     for figure in figures {

@@ -27,6 +27,8 @@ const ANSWER: Spec = Spec { mode: Mode::Flat, think: std::time::Duration::ZERO, 
 pub(crate) enum Said {
     /// A prompt was accepted; an echo server, which understands none, gives it back.
     Accepted,
+    /// A piece of its answer.
+    Token,
     /// Its answer is complete.
     Complete,
     /// Whatever else.
@@ -107,14 +109,28 @@ impl Session {
         while self.next().await? != last {}
         Ok(())
     }
+
+    /// Ends the session, which a peer would otherwise keep for a client that comes back.
+    ///
+    /// # Errors
+    ///
+    /// When the peer closed the connection.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: a dropped call may leave half a frame behind.
+    pub(crate) async fn close(mut self) -> Result<()> {
+        self.socket.close(None).await.context("the peer closed before the session's end was written")
+    }
 }
 
 fn meaning(text: &str) -> Result<Said> {
     let kind = text.strip_prefix(r#"{"type":""#).and_then(|rest| rest.split('"').next());
     match kind {
         Some("ACK" | "PROMPT") => Ok(Said::Accepted),
+        Some("TOKEN") => Ok(Said::Token),
         Some("COMPLETE") => Ok(Said::Complete),
-        Some("SESSION" | "NOTICE" | "TOKEN") => Ok(Said::Other),
+        Some("SESSION" | "NOTICE") => Ok(Said::Other),
         _ => bail!("the peer said {text}"),
     }
 }
