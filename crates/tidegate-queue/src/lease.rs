@@ -4,6 +4,8 @@ use bytes::Bytes;
 use tidegate_core::id::{SessionId, TaskId};
 
 use crate::error::QueueError;
+#[cfg(feature = "kafka")]
+use crate::kafka;
 #[cfg(feature = "redis")]
 use crate::redis;
 
@@ -35,6 +37,8 @@ pub enum Stop {
 enum Backend {
     #[cfg(feature = "redis")]
     Redis(redis::Lease),
+    #[cfg(feature = "kafka")]
+    Kafka(kafka::Lease),
 }
 
 /// Does the same whichever backend it is.
@@ -43,6 +47,8 @@ macro_rules! on_backend {
         match $place {
             #[cfg(feature = "redis")]
             Backend::Redis($lease) => $answer,
+            #[cfg(feature = "kafka")]
+            Backend::Kafka($lease) => $answer,
         }
     };
 }
@@ -121,5 +127,12 @@ impl Lease {
 impl From<redis::Lease> for Lease {
     fn from(lease: redis::Lease) -> Self {
         Self(Backend::Redis(lease))
+    }
+}
+
+#[cfg(feature = "kafka")]
+impl From<kafka::Lease> for Lease {
+    fn from(lease: kafka::Lease) -> Self {
+        Self(Backend::Kafka(lease))
     }
 }

@@ -23,6 +23,8 @@
 //! Every payload is bytes that the queue doesn't read.
 
 mod error;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod lease;
 mod log;
 mod owner;
@@ -32,6 +34,8 @@ mod redis;
 mod settings;
 
 pub use error::QueueError;
+#[cfg(feature = "kafka")]
+pub use kafka::{Attempt, BadBrokers, Fate, Replay, Replayed, Topics};
 pub use lease::{Lease, Piece, Stop};
 pub use log::{End, Entry, Output, Past};
 pub use owner::Owner;

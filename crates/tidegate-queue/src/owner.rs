@@ -4,6 +4,8 @@ use bytes::Bytes;
 use tidegate_core::id::{SessionId, TaskId};
 
 use crate::error::QueueError;
+#[cfg(feature = "kafka")]
+use crate::kafka;
 use crate::log::Output;
 #[cfg(feature = "redis")]
 use crate::redis;
@@ -24,6 +26,8 @@ pub struct Owner(Backend);
 enum Backend {
     #[cfg(feature = "redis")]
     Redis(redis::Owner),
+    #[cfg(feature = "kafka")]
+    Kafka(kafka::Owner),
 }
 
 /// Does the same whichever backend it is.
@@ -32,6 +36,8 @@ macro_rules! on_backend {
         match $place {
             #[cfg(feature = "redis")]
             Backend::Redis($owner) => $answer,
+            #[cfg(feature = "kafka")]
+            Backend::Kafka($owner) => $answer,
         }
     };
 }
@@ -134,5 +140,12 @@ impl Owner {
 impl From<redis::Owner> for Owner {
     fn from(owner: redis::Owner) -> Self {
         Self(Backend::Redis(owner))
+    }
+}
+
+#[cfg(feature = "kafka")]
+impl From<kafka::Owner> for Owner {
+    fn from(owner: kafka::Owner) -> Self {
+        Self(Backend::Kafka(owner))
     }
 }

@@ -304,6 +304,8 @@ routes = [{ provider = "b", token = "S3CR3T" }]
             "backend = ",
             "redis = ",
             "kafka = ",
+            "kafka_topics = ",
+            "kafka_partitions = ",
             "lease = ",
             "min_workers = ",
             "model = ",

@@ -85,6 +85,8 @@ async fn metrics(gateway: &Gateway) -> Response {
     let sessions = &gateway.sessions;
     let queue = match &gateway.queue {
         None => Some(Depth { waiting: sessions.pool.waiting() as u64, running: sessions.pool.running() as u64 }),
+        // Prompts are refused while it is not, whatever its depth.
+        Some(queue) if !queue.is_available() => None,
         Some(queue) => queue.depth().await.ok(),
     };
     let present = Present {

@@ -428,11 +428,13 @@ fn replay(past: Past, id: SessionId, key: Option<KeyId>, settings: &Arc<Settings
 fn read(output: Output) -> Option<(TaskId, Happening)> {
     match output {
         Output::Piece { task, data } => Some((task, serde_json::from_slice(&data).ok()?)),
-        Output::Ended { task, end } => Some((task, Happening::Ended(end_of(end)))),
+        Output::Ended { task, end } => Some((task, Happening::Ended(end_of(&end)))),
     }
 }
 
-fn end_of(end: End) -> TaskEnd {
+/// What the end that the queue has of a task means: what the task's client is told.
+#[must_use]
+pub fn end_of(end: &End) -> TaskEnd {
     let failed = |failure, message: Option<&str>, partial| TaskEnd::Failed {
         failure,
         message: message.map(Arc::from),
@@ -441,7 +443,7 @@ fn end_of(end: End) -> TaskEnd {
         stream: None,
     };
     match end {
-        End::Settled(end) => serde_json::from_slice(&end).unwrap_or_else(|_| failed(Failure::Internal, None, false)),
+        End::Settled(end) => serde_json::from_slice(end).unwrap_or_else(|_| failed(Failure::Internal, None, false)),
         End::Lost => failed(Failure::UpstreamCut, Some(WORKER_LOST), true),
         End::GivenUp => failed(Failure::Internal, Some("worker after worker was lost while it ran this prompt"), false),
         End::Cancelled => failed(Failure::Cancelled, None, false),

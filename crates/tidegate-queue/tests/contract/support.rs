@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::id::{SessionId, TaskId};
-use tidegate_queue::{Lease, Output, Owner, Piece, Queue, QueueError, Settings};
+use tidegate_queue::{Depth, Lease, Output, Owner, Piece, Queue, QueueError, Settings};
 use tokio::time::timeout;
 
 /// Short, so that tests see leases run out.
@@ -17,8 +17,20 @@ pub(crate) const IN_TIME: Duration = Duration::from_millis(2500);
 
 /// A real server, which ends with the value.
 pub(crate) trait Server {
-    /// Starts one, with nothing in it.
+    /// Whether tasks of different sessions come in the order of their submission too.
+    const IN_ORDER: bool = true;
+    /// How long it needs after a start until its clients get something done again.
+    const RECOVERY: Duration = LEASE;
+
+    /// A queue with nothing in it, on a server that others may use too: it is neither killed nor frozen.
     fn start() -> Self;
+    /// On a server of its own.
+    fn start_apart() -> Self
+    where
+        Self: Sized,
+    {
+        Self::start()
+    }
     /// Another process's way to its queue.
     fn queue(&self, settings: Settings) -> Queue;
     /// Ends it without a warning. What it has kept is kept.
@@ -29,6 +41,10 @@ pub(crate) trait Server {
     fn freeze(&self);
     /// It goes on.
     fn thaw(&self);
+    /// The depth is this.
+    fn assert_depth(queue: &Queue, depth: Depth) -> impl Future<Output = ()> + Send {
+        async move { assert_eq!(queue.depth().await, Ok(depth)) }
+    }
 }
 
 pub(crate) fn settings() -> Settings {
