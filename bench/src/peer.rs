@@ -28,7 +28,7 @@ use crate::{
 
 pub(crate) use nginx::version as nginx_version;
 use queue::Server;
-pub(crate) use queue::version as redis_version;
+pub(crate) use queue::version as queue_version;
 
 /// A peer has this long from its start to its first answer.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -53,6 +53,8 @@ pub(crate) enum Kind {
     Recovering,
     /// The gateway, a Redis in which the prompts of sessions wait, and a worker that runs them.
     Redis,
+    /// The same with a Kafka, where Tidegate was built with it.
+    Kafka,
     /// A WebSocket server that gives back what it gets, for sessions to stand beside.
     #[value(skip)]
     Echo,
@@ -61,7 +63,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// Whether prompts of sessions wait outside of the gateway: what is measured of it is sessions alone.
     pub(crate) fn has_queue(self) -> bool {
-        self == Self::Redis
+        matches!(self, Self::Redis | Self::Kafka)
     }
 
     /// What ends a prompt: an echo server says one thing alone.
@@ -78,6 +80,7 @@ impl fmt::Display for Kind {
             Self::Tidegate => "Tidegate",
             Self::Recovering => "Tidegate with recovery",
             Self::Redis => "Tidegate with Redis",
+            Self::Kafka => "Tidegate with Kafka",
             Self::Echo => "the echo server",
         })
     }
@@ -103,7 +106,7 @@ impl Site {
         let key = match kind {
             Kind::Direct | Kind::Echo => None,
             Kind::Nginx => nginx::configure(folder.path(), address, source).map(|()| None)?,
-            Kind::Tidegate | Kind::Recovering | Kind::Redis => {
+            Kind::Tidegate | Kind::Recovering | Kind::Redis | Kind::Kafka => {
                 Some(tidegate::configure(folder.path(), address, source, kind == Kind::Recovering)?)
             }
         };
@@ -121,13 +124,13 @@ impl Site {
     /// Dropping the call ends the peer.
     pub(crate) async fn start(self) -> Result<Peer> {
         let folder = self.folder.path();
-        let server = if self.kind.has_queue() { Some(Server::start(folder)?) } else { None };
+        let server = Server::start(self.kind, folder).await?;
         let worker = server.as_ref().map(|server| spawn("the worker", tidegate::worker(folder, server)?, folder)).transpose()?;
         let began = Instant::now();
         let process = match self.kind {
             Kind::Direct => None,
             Kind::Nginx => Some(spawn("nginx", nginx::command(folder), folder)?),
-            Kind::Tidegate | Kind::Recovering | Kind::Redis => {
+            Kind::Tidegate | Kind::Recovering | Kind::Redis | Kind::Kafka => {
                 Some(spawn("tidegate", tidegate::gateway(folder, server.as_ref())?, folder)?)
             }
             Kind::Echo => Some(spawn("the echo server", echo::command(self.address)?, folder)?),
@@ -197,13 +200,13 @@ impl Peer {
         self.process.as_ref().map(|process| Memory::read(process.id())).transpose()
     }
 
-    /// Memory of the queue's server now; `None` without one.
+    /// Memory of the queue's server now; `None` where none keeps in memory what it has.
     ///
     /// # Errors
     ///
     /// When the server has ended.
     pub(crate) fn server_memory(&self) -> Result<Option<Memory>> {
-        self.server.as_ref().map(|server| Memory::read(server.id())).transpose()
+        self.server.as_ref().filter(|server| server.keeps_in_memory()).map(|server| Memory::read(server.id())).transpose()
     }
 
     /// A session of this peer's client.
@@ -229,12 +232,28 @@ impl Peer {
         Ok(())
     }
 
+    /// A session that has had an answer.
+    ///
+    /// # Errors
+    ///
+    /// When the peer does not take it, or does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it gives the connection up.
+    pub(crate) async fn answered_session(&self) -> Result<Session> {
+        let mut session = self.session().await?;
+        session.ask().await?;
+        session.finish(self.kind().last_word()).await?;
+        Ok(session)
+    }
+
     async fn answers(&self) -> Result<()> {
         if self.kind() == Kind::Echo {
             return self.session().await.map(drop);
         }
         if self.server.is_some() {
-            return self.session().await?.answer(self.kind().last_word()).await;
+            return self.answered_session().await?.close().await;
         }
         let mut connection = self.connect().await?;
         connection.send(&get("/healthz")).await?;

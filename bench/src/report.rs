@@ -13,6 +13,8 @@ use crate::{
     rows::{Bound, Facts, Findings, QUEUE_ROWS, ROWS, Row, SESSION_ROWS, SessionFacts, Target},
 };
 
+/// In the order of their columns.
+const QUEUES: [Kind; 2] = [Kind::Redis, Kind::Kafka];
 const MEANING: &str = include_str!("report/meaning.md");
 
 /// The tables: figures with a target, what stands beside them, what being ready for failure costs, and sessions, alone and behind a queue.
@@ -30,7 +32,7 @@ pub(crate) fn tables(findings: &Findings) -> String {
         table::render(["beside it", "direct", "nginx", "Tidegate"], &beside),
         table::render(["what recovery costs while all is well", "one route", "routes, breakers and a chain", "ratio"], &recovery),
         table::render(["sessions", "echo server", "Tidegate", "ratio", "must", "aim", "met"], &sessions),
-        table::render(["sessions behind a queue", "in memory", "Redis"], &queues),
+        table::render(["sessions behind a queue", "in memory", "Redis", "Kafka"], &queues),
     ];
     tables.into_iter().filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n")
 }
@@ -42,8 +44,8 @@ pub(crate) fn tables(findings: &Findings) -> String {
 /// When nginx, or the server of a queue that was measured, is not installed, since their versions are part of the page.
 pub(crate) fn page(findings: &Findings, plan: &Plan) -> Result<String> {
     let mut page = String::from("# Performance\n\n<!-- Written by `scripts/bench`; do not edit. -->\n\n");
-    let has_redis = findings.value(Row::AckP50, Kind::Redis).is_some();
-    write!(page, "{}\n{}\n{MEANING}", machine::describe(plan, has_redis)?, tables(findings))?;
+    let queues: Vec<Kind> = QUEUES.into_iter().filter(|&kind| findings.value(Row::AckP50, kind).is_some()).collect();
+    write!(page, "{}\n{}\n{MEANING}", machine::describe(plan, &queues)?, tables(findings))?;
     Ok(page)
 }
 
@@ -85,10 +87,10 @@ fn session_cells(SessionFacts { facts, bounds }: &SessionFacts, findings: &Findi
 }
 
 /// A figure of sessions by where their prompts wait; `None` where it was measured of none that wait outside of the gateway.
-fn queue_cells(facts: &Facts, findings: &Findings) -> Option<[String; 3]> {
-    findings.value(facts.row, Kind::Redis)?;
-    let [memory, redis] = [Kind::Tidegate, Kind::Redis].map(|kind| measured(facts, findings, kind));
-    Some([facts.label.to_owned(), memory, redis])
+fn queue_cells(facts: &Facts, findings: &Findings) -> Option<[String; 4]> {
+    QUEUES.into_iter().find_map(|kind| findings.value(facts.row, kind))?;
+    let [redis, kafka] = QUEUES.map(|kind| measured(facts, findings, kind));
+    Some([facts.label.to_owned(), measured(facts, findings, Kind::Tidegate), redis, kafka])
 }
 
 fn beside_cells(facts: &Facts, findings: &Findings) -> [String; 4] {

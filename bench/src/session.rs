@@ -31,6 +31,10 @@ pub(crate) enum Said {
     Token,
     /// Its answer is complete.
     Complete,
+    /// A prompt was not accepted: too many wait, or the queue does not keep up.
+    Refused,
+    /// An accepted prompt ended without its answer, because the queue does not keep up.
+    Failed,
     /// Whatever else.
     Other,
 }
@@ -81,7 +85,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// When a prompt was refused or failed, or the peer closed.
+    /// When a prompt was refused or failed for another reason than too much work, or the peer closed.
     ///
     /// # Cancel safety
     ///
@@ -95,19 +99,23 @@ impl Session {
         }
     }
 
-    /// Asks, and reads on to the end of the answer.
+    /// Reads on to the end of an answer.
     ///
     /// # Errors
     ///
-    /// As for [`Self::ask`] and [`Self::next`].
+    /// When there will be none, as for [`Self::next`] or because the peer has too much work.
     ///
     /// # Cancel safety
     ///
-    /// None: the session is of no use after a dropped call.
-    pub(crate) async fn answer(&mut self, last: Said) -> Result<()> {
-        self.ask().await?;
-        while self.next().await? != last {}
-        Ok(())
+    /// Safe.
+    pub(crate) async fn finish(&mut self, last: Said) -> Result<()> {
+        loop {
+            match self.next().await? {
+                Said::Refused | Said::Failed => bail!("the peer has too much work to answer"),
+                said if said == last => return Ok(()),
+                _ => {}
+            }
+        }
     }
 
     /// Ends the session, which a peer would otherwise keep for a client that comes back.
@@ -130,7 +138,14 @@ fn meaning(text: &str) -> Result<Said> {
         Some("ACK" | "PROMPT") => Ok(Said::Accepted),
         Some("TOKEN") => Ok(Said::Token),
         Some("COMPLETE") => Ok(Said::Complete),
+        Some("RATE_LIMITED") => Ok(Said::Refused),
+        Some("ERROR") if text.contains(r#""code":"gateway_overloaded""#) => {
+            Ok(if text.contains(r#""taskId":"#) { Said::Failed } else { Said::Refused })
+        }
         Some("SESSION" | "NOTICE") => Ok(Said::Other),
         _ => bail!("the peer said {text}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ fn a_quick_run_without_peers_measures_the_direct_way() {
 
 #[test]
 fn sessions_are_measured_through_a_gateway_a_redis_and_a_worker() {
-    let built = Command::new(env!("CARGO")).args(["build", "-p", "tidegate"]).output().unwrap();
+    let built = Command::new(env!("CARGO")).args(["build", "-p", "tidegate", "--features", "kafka"]).output().unwrap();
     assert!(built.status.success(), "the gateway does not build:\n{}", String::from_utf8_lossy(&built.stderr));
     let tables = quick_run(&["--peer", "redis", "--only", "sessions"]);
     let table = tables.split_once("sessions behind a queue").unwrap_or_else(|| panic!("no queue in\n{tables}")).1;

@@ -78,10 +78,8 @@ async fn conversation(lab: &mut Lab, peer: &Peer, count: usize, rows: [Row; 6]) 
 
 /// Resident memory of `count` sessions that were opened, and of the same ones when each has had an answer.
 async fn memory(lab: &mut Lab, kind: Kind, count: usize) -> Result<()> {
-    let (peer, last) = (lab.site(kind)?.start().await?, kind.last_word());
-    let mut first = peer.session().await?;
-    first.answer(last).await?;
-    first.close().await?;
+    let peer = lab.site(kind)?.start().await?;
+    peer.answered_session().await?.close().await?;
     let (rest, server_rest) = (settled(&peer, lab.plan.settle).await?, server_memory(&peer)?);
     let mut sessions = Vec::with_capacity(count);
     while sessions.len() < count {
@@ -93,7 +91,7 @@ async fn memory(lab: &mut Lab, kind: Kind, count: usize) -> Result<()> {
             session.ask().await?;
         }
         for session in burst {
-            while session.next().await? != last {}
+            session.finish(kind.last_word()).await?;
         }
     }
     lab.found(Row::SessionMemoryAnswered, kind, (settled(&peer, lab.plan.settle).await? - rest) / count as f64);
@@ -180,16 +178,20 @@ async fn talk(mut session: Session, first: Instant, last: Said, heard: Rc<RefCel
             said = session.next() => said?,
         };
         let (now, mut heard) = (now_ns(), heard.borrow_mut());
-        if said == Said::Accepted {
-            heard.accepted.add(now - asked.get(accepted).context("more was accepted than asked")?);
-            accepted += 1;
+        match said {
+            Said::Accepted => {
+                heard.accepted.add(now - asked.get(accepted).context("more was accepted than asked")?);
+                accepted += 1;
+            }
+            Said::Refused => drop(asked.remove(accepted).context("more was refused than asked")?),
+            Said::Token if !begun => {
+                heard.begun.add(now - asked.front().context("nobody asked for this answer")?);
+                begun = true;
+            }
+            _ => {}
         }
-        if said == Said::Token && !begun {
-            heard.begun.add(now - asked.front().context("nobody asked for this answer")?);
-            begun = true;
-        }
-        if said == last {
-            heard.answers += 1;
+        if said == last || said == Said::Failed {
+            heard.answers += u64::from(said == last);
             asked.pop_front().context("nobody asked for this answer")?;
             (accepted, begun) = (accepted - 1, false);
         }

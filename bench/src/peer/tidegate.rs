@@ -88,6 +88,20 @@ pub(super) fn worker(folder: &Path, server: &Server) -> Result<Command> {
     Ok(command)
 }
 
+/// Whether it can keep a queue in Kafka.
+///
+/// # Errors
+///
+/// When it cannot, with what it says about that.
+pub(super) fn has_kafka() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut command = program(folder.path())?;
+    let output = command.args(["config", "check"]).env("QUEUE_TYPE", "kafka").env("KAFKA_BROKERS", "127.0.0.1:9092").output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}", said.lines().next().unwrap_or_default().trim_start_matches("error: "));
+    Ok(())
+}
+
 /// The release binary beside this program, run in `folder` and with no setting from this process' environment.
 fn program(folder: &Path) -> Result<Command> {
     let binary = env::current_exe()?.with_file_name("tidegate");
