@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) settle: Duration,
     /// Silent streams open at once: first fewer, then more, which is also how many sessions are.
     pub(crate) silent_streams: [usize; 2],
+    /// Between opening sessions and measuring them: each has asked, and the connections to the source are there.
+    pub(crate) warm: Duration,
     /// Sessions with a prompt each second: first fewer, then more, which is also how many are idle where their prompts wait outside of the gateway.
     pub(crate) asking_sessions: [usize; 2],
     /// Fresh starts.
@@ -51,10 +53,11 @@ impl Plan {
         first_events: 1_000,
         settle: Duration::from_secs(3),
         silent_streams: [5_000, 9_000],
+        warm: Duration::from_secs(2),
         asking_sessions: [100, 1_000],
         starts: 10,
     };
-    /// Enough to see that everything runs, in less than a minute.
+    /// Enough to see that everything runs, in about a minute.
     pub(crate) const QUICK: Self = Self {
         rounds: 1,
         window: Duration::from_secs(1),
@@ -63,6 +66,7 @@ impl Plan {
         first_events: 200,
         settle: Duration::from_millis(500),
         silent_streams: [500, 1_000],
+        warm: Duration::from_secs(1),
         asking_sessions: [20, 100],
         starts: 2,
     };

@@ -21,8 +21,6 @@ use crate::{
 
 /// Between two prompts of a session.
 const PACE: Duration = Duration::from_secs(1);
-/// Between opening and measuring: each session has asked once or twice, and the connections to the source are there.
-const WARM: Duration = Duration::from_secs(2);
 /// Sessions that ask at the same time, when each asks once.
 const BURST: usize = 100;
 
@@ -63,7 +61,7 @@ async fn conversations(lab: &mut Lab, kinds: &[Kind]) -> Result<()> {
 /// One window of `count` sessions that ask.
 async fn conversation(lab: &mut Lab, peer: &Peer, count: usize, rows: [Row; 6]) -> Result<()> {
     let mut load = Load::open(peer, count).await?;
-    sleep(WARM).await;
+    sleep(lab.plan.warm).await;
     let (mut heard, cpu) = load.window(peer, lab.plan.window).await?;
     load.close().await?;
     let [ack_p50, ack_p99, first_p50, first_p99, rate, prompt_cpu] = rows;
