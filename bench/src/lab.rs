@@ -31,7 +31,7 @@ pub(crate) struct Plan {
     pub(crate) small_requests: usize,
     /// Requests of one round whose first events count.
     pub(crate) first_events: usize,
-    /// Before each reading of memory: what the openings left behind is given back by then, if it ever is.
+    /// Before each reading of memory, and after sessions: what was left behind is given back by then, if it ever is.
     pub(crate) settle: Duration,
     /// Silent streams open at once: first fewer, then more, which is also how many sessions are.
     pub(crate) silent_streams: [usize; 2],

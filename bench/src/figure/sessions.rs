@@ -48,8 +48,8 @@ async fn conversations(lab: &mut Lab, kinds: &[Kind]) -> Result<()> {
     for &kind in kinds {
         peers.push(lab.site(kind)?.start().await?);
     }
-    for _ in 0..lab.plan.rounds {
-        for (count, rows) in lab.plan.asking_sessions.into_iter().zip([FEWER, MORE]) {
+    for (count, rows) in lab.plan.asking_sessions.into_iter().zip([FEWER, MORE]) {
+        for _ in 0..lab.plan.rounds {
             for peer in &peers {
                 conversation(lab, peer, count, rows).await?;
             }
@@ -64,6 +64,8 @@ async fn conversation(lab: &mut Lab, peer: &Peer, count: usize, rows: [Row; 6]) 
     sleep(lab.plan.warm).await;
     let (mut heard, cpu) = load.window(peer, lab.plan.window).await?;
     load.close().await?;
+    // What they leave to be done is done before the next ones begin.
+    sleep(lab.plan.settle).await;
     let [ack_p50, ack_p99, first_p50, first_p99, rate, prompt_cpu] = rows;
     lab.found(ack_p50, peer.kind(), milliseconds(heard.accepted.quantile(0.5)));
     lab.found(ack_p99, peer.kind(), milliseconds(heard.accepted.quantile(0.99)));

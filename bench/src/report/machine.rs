@@ -18,7 +18,7 @@ pub(super) fn describe(plan: &Plan, queues: &[Kind]) -> Result<String> {
     // What follows the version is the builder's own name for it.
     let kernel = kernel.trim().split('-').next().unwrap_or_default();
     let queues = queues.iter().map(|&kind| queue_version(kind)).collect::<Result<Vec<_>>>()?;
-    let queues = if queues.is_empty() { String::new() } else { format!(" The queues are in {}.", queues.join(" and ")) };
+    let queues = if queues.is_empty() { String::new() } else { format!(" Servers of the queues: {}.", queues.join(", ")) };
     Ok(format!(
         "Tidegate {} beside {} as a raw proxy, on {}: {cores} cores ({}), {memory} GiB, Linux {kernel}. Source, peer and client share these cores.{queues}\n\
          Each value is the median of {} rounds taken in alternation ({} for the start), with the smallest and the largest in parentheses.\n",

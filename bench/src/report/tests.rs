@@ -53,7 +53,7 @@ fn sessions_behind_a_queue_stand_beside_those_in_memory() {
     findings.add(Row::FirstTokenP99, Kind::Redis, 31.5);
     let tables = tables(&findings);
     let table = tables.split_once("sessions behind a queue").expect("one was measured").1;
-    let line = table.lines().find(|line| line.contains("prompt to first token, p99")).expect("it was measured");
+    let line = table.lines().find(|line| line.contains("1,000 prompts a second: to first token, p99")).expect("it was measured");
     let cells: Vec<&str> = line.split('|').map(str::trim).collect();
     assert_eq!(cells[2..5], ["2.00 ms", "31.50 ms", "–"]);
 }
