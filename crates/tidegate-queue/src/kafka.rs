@@ -88,7 +88,7 @@ impl Queue {
     pub(crate) fn open(brokers: &str, topics: Topics, settings: Settings) -> Result<Self, BadBrokers> {
         brokers::check(brokers)?;
         let home = Home::new(brokers, topics, settings).map_err(|error| BadBrokers::Refused(error.to_string()))?;
-        home.run(Arc::clone(&home.cluster).keep_watch());
+        home.run(Arc::clone(&home.cluster).keep_watch(home.sessions.settings.lease));
         home.run(Arc::clone(&home.sessions.pointers).keep_reading());
         home.run(Arc::clone(&home.sessions).keep_reading());
         home.run(Arc::clone(&home.sessions).warm_up());

@@ -22,8 +22,8 @@ use crate::error::QueueError;
 /// How long anybody waits for the brokers before the queue counts as unavailable.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long an outage lasts before the owners of sessions are told, who give up what runs. Until a broker that died has a successor, ten
-/// seconds go by, and one that is restarted is back in less.
+/// How long an outage lasts before the owners of sessions are told, who give up what runs; or as long as a lease, if that is shorter, because
+/// workers have given it up by then. Until a broker that died has a successor, ten seconds go by, and one that is restarted is back in less.
 const OUTAGE: Duration = Duration::from_secs(12);
 
 /// Longest record: a task with four mebibytes of conversation in it, and room.
@@ -68,7 +68,7 @@ impl Cluster {
     }
 
     /// Creates the topics where they are missing, and finds out again and again whether the brokers answer. Runs until it is dropped.
-    pub(super) async fn keep_watch(self: Arc<Self>) {
+    pub(super) async fn keep_watch(self: Arc<Self>, lease: Duration) {
         // Since when they don't, and whether the owners of sessions were told.
         let mut outage = None;
         loop {
@@ -84,7 +84,7 @@ impl Cluster {
                 outage = None;
             } else {
                 let (since, told) = outage.get_or_insert((Instant::now(), false));
-                if since.elapsed() >= OUTAGE && !std::mem::replace(told, true) {
+                if since.elapsed() >= OUTAGE.min(lease) && !std::mem::replace(told, true) {
                     self.outages.send_modify(|outages| *outages += 1);
                 }
             }

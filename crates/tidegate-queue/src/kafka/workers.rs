@@ -241,7 +241,8 @@ impl Workers {
     /// Renews leases, finds those that ran out, commits, borrows and gives back.
     pub(super) async fn keep_house(self: Arc<Self>) {
         let pause = (self.settings.lease / 10).clamp(Duration::from_millis(20), COMMIT);
-        let (mut looked, mut paused) = (Instant::now(), false);
+        // Until the group has agreed, whoever comes is of use elsewhere.
+        let (mut looked, mut paused) = (None::<Instant>, false);
         loop {
             tokio::time::sleep(pause).await;
             let due = lock(&self.known).due(&self.settings, |session| self.pointers.lives(session));
@@ -251,11 +252,11 @@ impl Workers {
             self.commit();
             self.leave();
             self.pace(&mut paused);
-            if looked.elapsed() >= LOOK && self.waits_in_vain() {
+            if looked.is_none_or(|looked| looked.elapsed() >= LOOK) && self.waits_in_vain() {
                 if let Err(error) = self.borrow().await {
                     debug!(%error, "looking for tasks elsewhere");
                 }
-                looked = Instant::now();
+                looked = Some(Instant::now());
             }
             // Whatever was overlooked is looked at again.
             self.changed.notify_one();

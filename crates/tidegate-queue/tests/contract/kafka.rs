@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::task::block_in_place;
 
-use crate::support::{Server, a_moment, soon};
+use crate::support::{Server, TTL, a_moment, session, soon, until_available};
 
 /// Topics of their own, on a broker that is other tests' too: it takes seconds to start.
 pub(crate) struct Kafka {
@@ -29,8 +29,8 @@ static MORTAL: LazyLock<Arc<Mutex<Broker>>> = LazyLock::new(|| Arc::new(Mutex::n
 impl Server for Kafka {
     /// Only within a partition.
     const IN_ORDER: bool = false;
-    /// Everybody joins the group anew.
-    const RECOVERY: Duration = Duration::from_secs(5);
+    /// Everybody connects anew.
+    const RECOVERY: Duration = Duration::from_secs(1);
 
     fn start() -> Self {
         Self { topics: topics(), address: SHARED.address(), own: None }.with_topics()
@@ -83,14 +83,9 @@ impl Kafka {
 
     /// Waits until the topics are there, which the first process to come makes: that may take longer than any call may.
     fn with_topics(self) -> Self {
-        block_in_place(|| {
-            Handle::current().block_on(soon(async {
-                let first = self.queue(Settings::default());
-                while !first.is_available() {
-                    a_moment().await;
-                }
-            }));
-        });
+        let first = self.queue(Settings::default());
+        let made = until_available(async || first.adopt(session(), TTL).await);
+        block_in_place(|| Handle::current().block_on(made)).expect("an answer");
         self
     }
 }

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tidegate_core::id::SessionId;
-use tidegate_queue::{Depth, End, Fate, Queue, QueueError, Replayed, Settings};
+use tidegate_queue::{Depth, End, Fate, Output, Queue, QueueError, Replayed, Settings};
 use tokio::time::{sleep, timeout};
 
 use crate::chaos::{count_ends, run, start_sessions};
 use crate::kafka::Kafka;
 use crate::support::{
-    LEASE, Server, TTL, a_moment, bytes, create, invisible, lease, running, settings, soon, task, until_available, visible,
+    LEASE, Server, TTL, a_moment, bytes, create, invisible, lease, next, running, settings, soon, task, until_available, visible,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,6 +85,7 @@ async fn what_happened_is_read_again_and_nothing_runs_again() {
     sleep(Duration::from_millis(20)).await;
     let since = SystemTime::now();
     before.settle(bytes("done before")).await.expect("settled");
+    next(&mut early).await;
     let (mut owner, mut first) = running(&queue, &queue).await;
     let (session, ended) = (owner.session(), first.task());
     first.emit([invisible("begins")]).await.expect("emitted");
@@ -94,9 +95,11 @@ async fn what_happened_is_read_again_and_nothing_runs_again() {
     assert_eq!(owner.submit(task(), bytes("WRONG")).await, Err(QueueError::Fenced));
     second.emit([visible("hello")]).await.expect("emitted");
     second.settle(bytes("done")).await.expect("settled");
+    while !matches!(next(&mut heir).await, Output::Ended { .. }) {}
     let (stopped, open) = (task(), task());
     heir.submit(stopped, bytes("do it")).await.expect("submitted");
     heir.cancel(stopped, bytes("stop it")).await.expect("cancelled");
+    next(&mut heir).await;
     heir.submit(open, bytes("do it")).await.expect("submitted");
     let other = task();
     early.submit(other, bytes("do it")).await.expect("submitted");
