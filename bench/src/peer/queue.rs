@@ -9,6 +9,8 @@ use tokio::task::spawn_blocking;
 use super::{Kind, free_address, spawn, tidegate};
 use crate::process::Process;
 
+const NO_REDIS: &str = "redis-server is not installed; scripts/bench installs it";
+
 /// A running server. Dropping it ends it.
 pub(super) enum Server {
     Redis(Process, SocketAddr),
@@ -65,7 +67,7 @@ fn redis(folder: &Path) -> Result<Server> {
     command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string()]).arg("--dir").arg(folder);
     command.args(["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction", "--save", ""]);
     command.args(["--auto-aof-rewrite-percentage", "0"]);
-    let process = spawn("redis-server", command, folder).context("scripts/bench installs it")?;
+    let process = spawn("redis-server", command, folder).context(NO_REDIS)?;
     Ok(Server::Redis(process, address))
 }
 
@@ -87,8 +89,7 @@ pub(crate) fn version(kind: Kind) -> Result<String> {
 }
 
 fn redis_version() -> Result<String> {
-    let output =
-        Command::new("redis-server").arg("--version").output().context("redis-server is not installed; scripts/bench installs it")?;
+    let output = Command::new("redis-server").arg("--version").output().context(NO_REDIS)?;
     let text = String::from_utf8_lossy(&output.stdout);
     let version = text.split_whitespace().find_map(|word| word.strip_prefix("v=")).context("redis-server does not say its version")?;
     Ok(format!("Redis {version}"))
