@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::cluster::{Cluster, PATIENCE, Quiet, Reader, unavailable};
+use super::cluster::{Cluster, PATIENCE, Quiet, Reader, STEADY, unavailable};
 use super::entry::{bytes as get_bytes, put_bytes};
 use super::fold::Fold;
 use super::trail::Trail;
@@ -112,7 +112,7 @@ pub(super) struct Pointers {
 
 impl Pointers {
     pub(super) fn new(cluster: Arc<Cluster>) -> Result<Self, KafkaError> {
-        let consumer = cluster.reader(Quiet, &[("enable.partition.eof", "true")])?;
+        let consumer = cluster.reader(Quiet, &[("enable.partition.eof", "true"), STEADY])?;
         Ok(Self { cluster, consumer, known: Mutex::default(), read: watch::Sender::default(), complete: AtomicBool::new(false) })
     }
 
