@@ -177,7 +177,8 @@ impl Pointers {
         let (begin, end) = self.cluster.ask(move |asker, patience| asker.fetch_watermarks(&topic, partition, patience)).await?;
         let mut read = self.read.subscribe();
         let caught_up = read.wait_for(|read| begin == end || read.get(&partition).is_some_and(|next| *next >= end));
-        match timeout(PATIENCE, caught_up).await {
+        // The brokers answer, so it is this process that is slow, as one may be that has just begun.
+        match timeout(PATIENCE * 3, caught_up).await {
             Ok(_) => Ok(lock(&self.known).get(&session).and_then(|written| Some((Pointer::decode(&written.value)?, written.age)))),
             Err(_) => Err(QueueError::Unavailable("the sessions are still being read".to_owned())),
         }
