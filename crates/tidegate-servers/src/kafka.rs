@@ -186,11 +186,10 @@ fn properties(folder: &Path, address: SocketAddr, controller: SocketAddr) -> Str
 }
 
 fn format_data(folder: &Path) -> Result<()> {
-    let cluster = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
-    let output = java("-Xshare:auto")?
-        .args(["kafka.tools.StorageTool", "format", "-t", &cluster, "-c", "server.properties"])
-        .current_dir(folder)
-        .output();
+    // As an argument of its own, one that begins with a dash would be taken for an option.
+    let cluster = format!("--cluster-id={}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()));
+    let output =
+        java("-Xshare:auto")?.args(["kafka.tools.StorageTool", "format", &cluster, "-c", "server.properties"]).current_dir(folder).output();
     let output = output.context(NO_JAVA)?;
     ensure!(output.status.success(), "the broker's folder cannot be formatted: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
