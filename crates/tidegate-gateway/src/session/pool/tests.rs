@@ -53,6 +53,17 @@ async fn who_leaves_the_line_is_not_counted_any_more() {
     assert_eq!(pool.waiting(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_kept_for_a_prompt_is_taken_and_does_not_run() {
+    let pool = Pool::new(PoolBounds { least: 2, most: 2 });
+    let kept = pool.reserve().await;
+    assert_eq!((pool.running(), pool.places.available_permits()), (0, 1));
+    let slot = kept.filled();
+    assert_eq!((pool.running(), pool.places.available_permits()), (1, 1));
+    drop((slot, pool.reserve().await));
+    assert_eq!((pool.running(), pool.places.available_permits()), (0, 2));
+}
+
 #[test]
 fn other_bounds_change_the_places_that_are_free() {
     let pool = Pool::new(PoolBounds { least: 2, most: 4 });
