@@ -290,7 +290,10 @@ impl Session {
         self.active = now;
         match end {
             TaskEnd::Completed { usage, stream, turn } => {
-                self.pace.note(now.since(since));
+                // One that begins and ends at the same moment is heard of again, and nobody knows how long it took.
+                if now > since {
+                    self.pace.note(now.since(since));
+                }
                 if let Some(turn) = turn {
                     self.history.push(turn, self.settings.history_bytes);
                 }

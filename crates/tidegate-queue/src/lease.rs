@@ -2,8 +2,12 @@
 
 use bytes::Bytes;
 use tidegate_core::id::{SessionId, TaskId};
+use tokio::sync::watch;
 
 use crate::error::QueueError;
+use crate::flow::Flow;
+#[cfg(feature = "kafka")]
+use crate::kafka;
 #[cfg(feature = "redis")]
 use crate::redis;
 
@@ -35,6 +39,8 @@ pub enum Stop {
 enum Backend {
     #[cfg(feature = "redis")]
     Redis(redis::Lease),
+    #[cfg(feature = "kafka")]
+    Kafka(kafka::Lease),
 }
 
 /// Does the same whichever backend it is.
@@ -43,6 +49,8 @@ macro_rules! on_backend {
         match $place {
             #[cfg(feature = "redis")]
             Backend::Redis($lease) => $answer,
+            #[cfg(feature = "kafka")]
+            Backend::Kafka($lease) => $answer,
         }
     };
 }
@@ -86,6 +94,33 @@ impl Lease {
         on_backend!(&mut self.0, lease => lease.emit(pieces).await)
     }
 
+    /// Whether more may be said: less than [`crate::Settings::window`] of what was said in the session waits for its client, whoever owns the
+    /// session. Where it is `false`, a worker says nothing more and lets its model wait; should it say something all the same, that is
+    /// written as ever, and so is an end. While it waits, it keeps its task.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.flow().borrow().has_room()
+    }
+
+    /// Resolves when more may be said ([`Lease::has_room`]), or never. The future outlives the lease.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only watches.
+    pub fn room(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut flow = self.flow();
+        async move {
+            if flow.wait_for(Flow::has_room).await.is_err() {
+                // Nobody is left who could hear of it.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn flow(&self) -> watch::Receiver<Flow> {
+        on_backend!(&self.0, lease => lease.flow())
+    }
+
     /// Ends the task: writes its end and gives up the lease, in one step. Calling it again with the same end changes nothing.
     ///
     /// # Errors
@@ -121,5 +156,12 @@ impl Lease {
 impl From<redis::Lease> for Lease {
     fn from(lease: redis::Lease) -> Self {
         Self(Backend::Redis(lease))
+    }
+}
+
+#[cfg(feature = "kafka")]
+impl From<kafka::Lease> for Lease {
+    fn from(lease: kafka::Lease) -> Self {
+        Self(Backend::Kafka(lease))
     }
 }

@@ -19,10 +19,15 @@
 //! - One gateway owns a session and one worker runs its task. Whoever was replaced finds every write refused, also one that was sent before
 //!   and arrives late.
 //! - A session that nobody owns is forgotten after its time to live, with all that belongs to it.
+//! - What was said and not taken by the client is bounded ([`Settings::window`]), also while nobody owns the session: its worker waits
+//!   ([`Lease::room`]) until an owner has called it taken ([`Owner::taken`]).
 //!
 //! Every payload is bytes that the queue doesn't read.
 
 mod error;
+mod flow;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod lease;
 mod log;
 mod owner;
@@ -32,6 +37,8 @@ mod redis;
 mod settings;
 
 pub use error::QueueError;
+#[cfg(feature = "kafka")]
+pub use kafka::{Attempt, BadBrokers, Fate, Replay, Replayed, Topics};
 pub use lease::{Lease, Piece, Stop};
 pub use log::{End, Entry, Output, Past};
 pub use owner::Owner;

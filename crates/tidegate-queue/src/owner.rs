@@ -4,6 +4,8 @@ use bytes::Bytes;
 use tidegate_core::id::{SessionId, TaskId};
 
 use crate::error::QueueError;
+#[cfg(feature = "kafka")]
+use crate::kafka;
 use crate::log::Output;
 #[cfg(feature = "redis")]
 use crate::redis;
@@ -24,6 +26,8 @@ pub struct Owner(Backend);
 enum Backend {
     #[cfg(feature = "redis")]
     Redis(redis::Owner),
+    #[cfg(feature = "kafka")]
+    Kafka(kafka::Owner),
 }
 
 /// Does the same whichever backend it is.
@@ -32,6 +36,8 @@ macro_rules! on_backend {
         match $place {
             #[cfg(feature = "redis")]
             Backend::Redis($owner) => $answer,
+            #[cfg(feature = "kafka")]
+            Backend::Kafka($owner) => $answer,
         }
     };
 }
@@ -57,6 +63,12 @@ impl Owner {
     /// Safe: an output that was not returned is returned by the next call.
     pub async fn next(&mut self) -> Result<Output, QueueError> {
         on_backend!(&mut self.0, owner => owner.next().await)
+    }
+
+    /// The client has taken all that [`Owner::next`] returned, and all that an heir found in its [`crate::Past`]: as much may be said anew. A
+    /// worker that waits for that ([`crate::Lease::room`]) hears of it in the background.
+    pub fn taken(&mut self) {
+        on_backend!(&mut self.0, owner => owner.taken());
     }
 
     /// Writes `entries` to the log; durable when it returns.
@@ -134,5 +146,12 @@ impl Owner {
 impl From<redis::Owner> for Owner {
     fn from(owner: redis::Owner) -> Self {
         Self(Backend::Redis(owner))
+    }
+}
+
+#[cfg(feature = "kafka")]
+impl From<kafka::Owner> for Owner {
+    fn from(owner: kafka::Owner) -> Self {
+        Self(Backend::Kafka(owner))
     }
 }

@@ -3,6 +3,8 @@
 use tidegate_core::id::SessionId;
 
 use crate::error::QueueError;
+#[cfg(feature = "kafka")]
+use crate::kafka;
 use crate::lease::Lease;
 use crate::log::Past;
 use crate::owner::Owner;
@@ -22,6 +24,8 @@ pub struct Queue(Backend);
 enum Backend {
     #[cfg(feature = "redis")]
     Redis(redis::Queue),
+    #[cfg(feature = "kafka")]
+    Kafka(kafka::Queue),
 }
 
 /// How much there is to do, over all gateways and workers.
@@ -39,6 +43,8 @@ macro_rules! on_backend {
         match &$self.0 {
             #[cfg(feature = "redis")]
             Backend::Redis($queue) => $answer,
+            #[cfg(feature = "kafka")]
+            Backend::Kafka($queue) => $answer,
         }
     };
 }
@@ -55,6 +61,20 @@ impl Queue {
     #[cfg(feature = "redis")]
     pub fn redis(url: &str, settings: Settings) -> Result<Self, String> {
         redis::Queue::open(url, settings).map(|queue| Self(Backend::Redis(queue)))
+    }
+
+    /// The queue in a Kafka cluster, version 3.0 or later, of which these brokers are known: `host:port[,host:port…]`. `global_max_size` is
+    /// kept as far as the count of waiting tasks is known, which is a fraction of a second old.
+    ///
+    /// Connects in the background, and creates the topics where they are missing; until then, everything is [`QueueError::Unavailable`]. To
+    /// be called in a tokio runtime that outlives the queue.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the list. Brokers that cannot be reached are none of it.
+    #[cfg(feature = "kafka")]
+    pub fn kafka(brokers: &str, topics: kafka::Topics, settings: Settings) -> Result<Self, kafka::BadBrokers> {
+        kafka::Queue::open(brokers, topics, settings).map(|queue| Self(Backend::Kafka(queue)))
     }
 
     /// Whether the server answered the last time. What a readiness probe asks.

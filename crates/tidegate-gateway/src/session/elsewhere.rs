@@ -30,6 +30,8 @@ const LEAST_LOGGED: usize = 256 * 1024;
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How often it is tried to hand over a prompt while a worker has still the one before it, which an outage ended.
 const FREE_AGAIN: Duration = Duration::from_millis(100);
+/// How long a worker may take to hear why its prompt ends.
+const LAST_WORD: Duration = Duration::from_secs(2);
 /// Holds the sessions that no other gateway may go on with. No key is called so.
 const NOBODY: &str = "nobody";
 /// What a client reads of a prompt whose queue is gone.
@@ -252,6 +254,13 @@ impl Elsewhere {
         self.judge(cancelled).is_ok() && is_lost
     }
 
+    /// The client has taken all that was told of its prompts: their workers may say as much again.
+    pub(super) fn taken(&mut self) {
+        if let Some(owner) = &mut self.owner {
+            owner.taken();
+        }
+    }
+
     /// A prompt was refused, of which the log knows nothing.
     pub(super) fn refused(&mut self) {
         self.doubt();
@@ -259,12 +268,12 @@ impl Elsewhere {
 
     /// Whether the log has grown so much that a snapshot is worth its size.
     pub(super) fn is_full(&self) -> bool {
-        self.is_kept && self.in_doubt.is_none() && self.logged > LEAST_LOGGED.max(self.snapshot_size)
+        self.in_doubt.is_none() && self.logged > LEAST_LOGGED.max(self.snapshot_size)
     }
 
-    /// Writes down all of the session, in the place of what the log says of it.
+    /// Writes down all of the session, in the place of what the log says of it; nothing, where nobody else goes on with it.
     pub(super) async fn keep(&mut self, session: &Session, now: Moment) {
-        let kept = json(&session.snapshot(now));
+        let kept = if self.is_kept { json(&session.snapshot(now)) } else { Bytes::new() };
         let size = kept.len();
         let written = match self.owner().await {
             Ok(owner) => owner.snapshot(kept).await,
@@ -292,11 +301,16 @@ impl Elsewhere {
         if self.is_kept { self.keep(session, now).await } else { self.in_doubt = None }
     }
 
-    /// The session is over: everything about it is deleted, and its prompt ends.
-    pub(super) async fn end(self: Box<Self>) {
-        if let Some(owner) = self.owner
-            && let Err(error) = owner.end().await
+    /// The session is over, because its client was lost for this reason or left: everything about it is deleted, and its prompt ends.
+    pub(super) async fn end(self: Box<Self>, loss: Failure) {
+        let Some(mut owner) = self.owner else { return };
+        // A worker that finds its session gone takes the client for gone. That it was given up is told before.
+        if let Some(task) = self.running.filter(|_| loss == Failure::SlowClient)
+            && owner.cancel(task, json(&loss)).await.is_ok()
         {
+            let _heard = tokio::time::timeout(LAST_WORD, ended(&mut owner, task)).await;
+        }
+        if let Err(error) = owner.end().await {
             tracing::debug!(session = %self.id, %error, "a session is left to expire");
         }
     }
@@ -335,6 +349,7 @@ impl Elsewhere {
     fn told(&mut self, output: Output) -> Option<FromQueue> {
         self.logged += match &output {
             Output::Piece { data, .. } => data.len(),
+            Output::Ended { end: End::Settled(data), .. } => data.len(),
             Output::Ended { .. } => 0,
         };
         let (task, happening) = read(output)?;
@@ -400,11 +415,13 @@ fn replay(past: Past, id: SessionId, settings: &Arc<Settings>, places: &Places, 
 fn read(output: Output) -> Option<(TaskId, Happening)> {
     match output {
         Output::Piece { task, data } => Some((task, serde_json::from_slice(&data).ok()?)),
-        Output::Ended { task, end } => Some((task, Happening::Ended(end_of(end)))),
+        Output::Ended { task, end } => Some((task, Happening::Ended(end_of(&end)))),
     }
 }
 
-fn end_of(end: End) -> TaskEnd {
+/// What the end that the queue has of a task means: what the task's client is told.
+#[must_use]
+pub fn end_of(end: &End) -> TaskEnd {
     let failed = |failure, message: Option<&str>, partial| TaskEnd::Failed {
         failure,
         message: message.map(Arc::from),
@@ -413,7 +430,7 @@ fn end_of(end: End) -> TaskEnd {
         stream: None,
     };
     match end {
-        End::Settled(end) => serde_json::from_slice(&end).unwrap_or_else(|_| failed(Failure::Internal, None, false)),
+        End::Settled(end) => serde_json::from_slice(end).unwrap_or_else(|_| failed(Failure::Internal, None, false)),
         End::Lost => failed(Failure::UpstreamCut, Some(WORKER_LOST), true),
         End::GivenUp => failed(Failure::Internal, Some("worker after worker was lost while it ran this prompt"), false),
         End::Cancelled => failed(Failure::Cancelled, None, false),
@@ -457,6 +474,12 @@ async fn output(owner: &mut Option<Owner>) -> Result<Output, QueueError> {
         Some(owner) => owner.next().await,
         None => std::future::pending().await,
     }
+}
+
+/// Waits until a prompt is over.
+async fn ended(owner: &mut Owner, task: TaskId) -> Result<(), QueueError> {
+    while !matches!(owner.next().await?, Output::Ended { task: over, .. } if over == task) {}
+    Ok(())
 }
 
 /// As the log keeps it: our own types, which are data.

@@ -226,7 +226,7 @@ impl Host {
             return;
         }
         let Transfer { socket, client, last_seq } = *transfer;
-        self.link.client = client;
+        (self.link.client, self.loss) = (client, Failure::ClientGone);
         if let Some(old) = self.link.socket.replace(socket) {
             self.gateway.tasks.spawn(goodbye_alone(old, wire::TAKEN_OVER));
         }
@@ -236,8 +236,10 @@ impl Host {
     /// The client took everything that was said.
     fn flushed(&mut self) {
         self.farewells.drain(..).for_each(Farewell::taken);
-        if let Some(run) = self.link.run() {
-            run.account.taken = run.account.said;
+        match &mut self.link.runner {
+            Runner::Here(Some(run)) => run.account.taken = run.account.said,
+            Runner::Here(None) => {}
+            Runner::Elsewhere(elsewhere) => elsewhere.taken(),
         }
     }
 
@@ -396,7 +398,7 @@ impl Host {
         self.session = Session::new(self.seat.id, self.link.client, Arc::clone(&self.settings), places, now);
         let next = runner(&self.gateway, &self.caller, &self.session, self.link.client, &self.settings);
         if let Runner::Elsewhere(old) = std::mem::replace(&mut self.link.runner, next) {
-            self.gateway.tasks.spawn(old.end());
+            self.gateway.tasks.spawn(old.end(self.loss));
         }
         self.inputs.push_back(Input::NotResumed);
     }
@@ -408,7 +410,7 @@ impl Host {
         let Link { mut socket, runner, .. } = link;
         match runner {
             Runner::Here(Some(run)) => run.abandon(loss),
-            Runner::Elsewhere(elsewhere) if !matches!(end, Some(End::Moves(_))) => gateway.tasks.spawn(elsewhere.end()),
+            Runner::Elsewhere(elsewhere) if !matches!(end, Some(End::Moves(_))) => gateway.tasks.spawn(elsewhere.end(loss)),
             Runner::Here(None) | Runner::Elsewhere(_) => {}
         }
         let id = session.id();

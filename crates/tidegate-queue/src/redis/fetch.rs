@@ -19,6 +19,7 @@ use super::lease::{Begun, Lease};
 use super::scripts::SCRIPTS;
 use super::{GROUP, Process, key, unavailable};
 use crate::error::QueueError;
+use crate::flow::Flow;
 
 /// How many may wait for a lease in one process before the next waits for them.
 pub(super) const WANTED: usize = 1024;
@@ -119,8 +120,11 @@ async fn begin(process: &Arc<Process>, (entry, fields): RawEntry) -> Result<Opti
     let worker = process.token();
     let mut call = process.call(&SCRIPTS.begin, session);
     call.arg(&worker).arg(task.to_string()).arg(entry);
-    let begun: Option<(u32, Bytes)> = process.run(&call).await?;
-    Ok(begun.map(|(attempt, payload)| Lease::new(Arc::clone(process), Begun { session, task, worker, attempt, payload })))
+    let begun: Option<(u32, Bytes, u64, u64)> = process.run(&call).await?;
+    Ok(begun.map(|(attempt, payload, said, taken)| {
+        let flow = Flow::new(said, taken, process.settings.window);
+        Lease::new(Arc::clone(process), Begun { session, task, worker, attempt, payload, flow })
+    }))
 }
 
 /// To the first who still waits, or back.

@@ -10,7 +10,7 @@ use tidegate_queue::{End, Lease, Output, Owner, Queue, QueueError, Settings};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::support::{LEASE, Server, a_moment, bytes, create, invisible, settings, soon, task, visible};
+use crate::support::{Server, a_moment, bytes, create, invisible, settings, soon, task, visible};
 
 const SESSIONS: usize = 24;
 const TASKS: usize = 12;
@@ -32,12 +32,12 @@ pub(crate) async fn every_task_ends_once_while_the_server_dies_too(mut server: i
 }
 
 /// Kills the server some times, and counts how tasks ended.
-pub(crate) async fn while_the_server_dies(server: &mut impl Server) -> HashMap<&'static str, usize> {
+pub(crate) async fn while_the_server_dies<S: Server>(server: &mut S) -> HashMap<&'static str, usize> {
     let workers = Workers::start(server);
     let counting = tokio::spawn(count_ends(start_sessions(server).await));
     for _ in 0..OUTAGES {
         // The sessions need time between two outages; how long does not matter.
-        sleep(LEASE).await;
+        sleep(S::RECOVERY).await;
         server.kill();
         server.start_again();
     }
@@ -46,10 +46,10 @@ pub(crate) async fn while_the_server_dies(server: &mut impl Server) -> HashMap<&
     ends
 }
 
-type Sessions = Vec<JoinHandle<Vec<&'static str>>>;
+pub(crate) type Sessions = Vec<JoinHandle<Vec<&'static str>>>;
 
 /// Each runs its tasks, one after another.
-async fn start_sessions(server: &impl Server) -> Sessions {
+pub(crate) async fn start_sessions(server: &impl Server) -> Sessions {
     let gateways = [server.queue(settings()), server.queue(settings())];
     let mut sessions = Vec::new();
     for number in 0..SESSIONS {
@@ -60,7 +60,7 @@ async fn start_sessions(server: &impl Server) -> Sessions {
 }
 
 /// Waits for all of them, and counts how tasks ended.
-async fn count_ends(sessions: Sessions) -> HashMap<&'static str, usize> {
+pub(crate) async fn count_ends(sessions: Sessions) -> HashMap<&'static str, usize> {
     let mut ends = HashMap::new();
     for session in sessions {
         for how in timeout(Duration::from_secs(120), session).await.expect("it comes to its end").expect("no panic") {
@@ -174,7 +174,7 @@ async fn work(queue: Queue) {
     }
 }
 
-async fn run(mut lease: Lease) -> Result<(), QueueError> {
+pub(crate) async fn run(mut lease: Lease) -> Result<(), QueueError> {
     lease.emit([invisible("begins")]).await?;
     for number in 0..PIECES {
         sleep(Duration::from_millis(rand::random_range(0..4))).await;

@@ -13,6 +13,11 @@ use crate::support::{
     until_available, visible,
 };
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_tasks_wait_than_may_however_many_are_submitted_at_once() {
+    crate::tasks::no_more_tasks_wait_than_may_however_many_are_submitted_at_once(Redis::start()).await;
+}
+
 #[tokio::test]
 async fn an_ended_session_leaves_no_key_behind_whatever_it_was_doing() {
     let server = Redis::start();

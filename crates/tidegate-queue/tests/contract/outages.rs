@@ -12,15 +12,23 @@ pub(crate) async fn without_its_server_everything_fails_in_time_and_recovers(mut
     let (mut owner, mut held) = running(&queue, &queue).await;
     let mut other = create(&queue).await;
     server.kill();
-    is_unavailable(held.emit([visible("half")])).await;
-    is_unavailable(owner.cancel(held.task(), bytes("stop it"))).await;
-    is_unavailable(other.journal(&[bytes("asked")])).await;
-    is_unavailable(other.submit(task(), bytes("do it"))).await;
-    is_unavailable(other.snapshot(bytes("state"))).await;
-    is_unavailable(queue.create(session(), TTL)).await;
-    is_unavailable(queue.adopt(session(), TTL)).await;
-    is_unavailable(queue.depth()).await;
-    is_unavailable(queue.lease()).await;
+    let running = held.task();
+    tokio::join!(
+        is_unavailable(held.emit([visible("half")])),
+        async {
+            is_unavailable(owner.submit(task(), bytes("do it"))).await;
+            is_unavailable(owner.cancel(running, bytes("stop it"))).await;
+        },
+        async {
+            is_unavailable(other.journal(&[bytes("asked")])).await;
+            is_unavailable(other.submit(task(), bytes("do it"))).await;
+            is_unavailable(other.snapshot(bytes("state"))).await;
+        },
+        is_unavailable(queue.create(session(), TTL)),
+        is_unavailable(queue.adopt(session(), TTL)),
+        is_unavailable(queue.depth()),
+        is_unavailable(queue.lease()),
+    );
     assert!(!queue.is_available());
     // Also for a process that starts while it is gone.
     let late = server.queue(settings());
@@ -29,7 +37,12 @@ pub(crate) async fn without_its_server_everything_fails_in_time_and_recovers(mut
     let mut owner = until_available(async || late.create(session(), TTL).await).await.expect("a session");
     owner.submit(task(), bytes("do it")).await.expect("submitted");
     until_available(async || queue.lease().await).await.expect("a lease");
-    assert!(queue.is_available() && late.is_available());
+    soon(async {
+        while !(queue.is_available() && late.is_available()) {
+            a_moment().await;
+        }
+    })
+    .await;
 }
 
 pub(crate) async fn a_server_that_does_not_answer_is_noticed_in_time(server: impl Server) {
@@ -45,7 +58,7 @@ pub(crate) async fn a_server_that_does_not_answer_is_noticed_in_time(server: imp
     assert_eq!(next(&mut owner).await, said(held.task(), "half"));
 }
 
-pub(crate) async fn a_server_that_is_killed_and_started_again_has_lost_nothing(mut server: impl Server) {
+pub(crate) async fn a_server_that_is_killed_and_started_again_has_lost_nothing<S: Server>(mut server: S) {
     const SESSIONS: usize = 30;
     let queue = server.queue(settings());
     let mut owners = Vec::new();
@@ -70,7 +83,12 @@ pub(crate) async fn a_server_that_is_killed_and_started_again_has_lost_nothing(m
         prompts.push(String::from_utf8_lossy(lease.payload()).into_owned());
         lease.settle(bytes("done")).await.expect("settled");
     }
-    assert_eq!(prompts, (0..SESSIONS).map(|round| format!("prompt {round}")).collect::<Vec<_>>());
+    let mut submitted: Vec<_> = (0..SESSIONS).map(|round| format!("prompt {round}")).collect();
+    if !S::IN_ORDER {
+        prompts.sort();
+        submitted.sort();
+    }
+    assert_eq!(prompts, submitted);
 }
 
 pub(crate) async fn a_running_task_goes_on_after_a_restart_with_each_piece_once(mut server: impl Server) {
@@ -86,10 +104,10 @@ pub(crate) async fn a_running_task_goes_on_after_a_restart_with_each_piece_once(
     until_available(async || lease.emit([]).await).await.expect("emitted");
     lease.emit([visible("d")]).await.expect("emitted");
     lease.settle(bytes("done")).await.expect("settled");
-    for text in ["b", "c", "d"] {
-        assert_eq!(next(&mut owner).await, said(task, text));
+    for expected in [said(task, "b"), said(task, "c"), said(task, "d"), Output::Ended { task, end: End::Settled(bytes("done")) }] {
+        // Where the server took its time, the owner is told so once, and reads on.
+        assert_eq!(until_available(async || owner.next().await).await, Ok(expected));
     }
-    assert_eq!(next(&mut owner).await, Output::Ended { task, end: End::Settled(bytes("done")) });
 }
 
 pub(crate) async fn a_journal_in_doubt_is_settled_by_a_snapshot(server: impl Server) {
@@ -110,15 +128,17 @@ pub(crate) async fn a_journal_in_doubt_is_settled_by_a_snapshot(server: impl Ser
 }
 
 pub(crate) async fn an_owner_is_told_of_an_outage_that_lasts_and_reads_on_afterwards(mut server: impl Server) {
-    let (gateway, worker) = (server.queue(patient()), server.queue(patient()));
-    let (mut owner, mut lease) = running(&gateway, &worker).await;
-    lease.emit([invisible("before")]).await.expect("emitted");
-    assert_eq!(next(&mut owner).await, said(lease.task(), "before"));
+    let (gateway, worker) = (server.queue(settings()), server.queue(settings()));
+    let (mut owner, mut first) = running(&gateway, &worker).await;
+    first.emit([invisible("before")]).await.expect("emitted");
+    assert_eq!(next(&mut owner).await, said(first.task(), "before"));
     server.kill();
     assert!(matches!(soon(owner.next()).await, Err(QueueError::Unavailable(_))), "once");
     server.start_again();
-    until_available(async || lease.emit([visible("after")]).await).await.expect("emitted");
-    assert_eq!(next(&mut owner).await, said(lease.task(), "after"));
+    // Its worker's lease ran out meanwhile.
+    let mut second = until_available(async || worker.lease().await).await.expect("a lease");
+    until_available(async || second.emit([visible("after")]).await).await.expect("emitted");
+    assert_eq!(next(&mut owner).await, said(first.task(), "after"));
 }
 
 pub(crate) async fn workers_wait_on_through_a_restart(mut server: impl Server) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::id::{SessionId, TaskId};
-use tidegate_queue::{Lease, Output, Owner, Piece, Queue, QueueError, Settings};
+use tidegate_queue::{Depth, Lease, Output, Owner, Piece, Queue, QueueError, Settings};
 use tokio::time::timeout;
 
 /// Short, so that tests see leases run out.
@@ -17,10 +17,30 @@ pub(crate) const IN_TIME: Duration = Duration::from_millis(2500);
 
 /// A real server, which ends with the value.
 pub(crate) trait Server {
-    /// Starts one, with nothing in it.
+    /// The module of its tests.
+    const NAME: &str;
+    /// Whether tasks of different sessions come in the order of their submission too.
+    const IN_ORDER: bool = true;
+    /// How long it needs after a start until its clients get something done again.
+    const RECOVERY: Duration = LEASE;
+
+    /// A queue with nothing in it, on a server that others may use too: it is neither killed nor frozen.
     fn start() -> Self;
+    /// On a server of its own.
+    fn start_apart() -> Self
+    where
+        Self: Sized,
+    {
+        Self::start()
+    }
+    /// Where other processes find its queue.
+    fn address(&self) -> String;
+    /// The way there.
+    fn queue_at(address: &str, settings: Settings) -> Queue;
     /// Another process's way to its queue.
-    fn queue(&self, settings: Settings) -> Queue;
+    fn queue(&self, settings: Settings) -> Queue {
+        Self::queue_at(&self.address(), settings)
+    }
     /// Ends it without a warning. What it has kept is kept.
     fn kill(&mut self);
     /// Starts it again with what it has kept.
@@ -29,6 +49,10 @@ pub(crate) trait Server {
     fn freeze(&self);
     /// It goes on.
     fn thaw(&self);
+    /// The depth is this.
+    fn assert_depth(queue: &Queue, depth: Depth) -> impl Future<Output = ()> + Send {
+        async move { assert_eq!(queue.depth().await, Ok(depth)) }
+    }
 }
 
 pub(crate) fn settings() -> Settings {

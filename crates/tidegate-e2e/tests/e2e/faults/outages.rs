@@ -5,9 +5,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use serde_json::json;
-use tidegate_e2e::{Chat, Gateway, Goodbye, Hello, Message, Prompt, SessionClient, World, eventually};
+use tidegate_e2e::{Backend, Chat, Gateway, Goodbye, Hello, Message, Prompt, SessionClient, World, eventually};
 
 use super::{back_at, completes, fleet};
+
+on_every_server!(
+    a_server_that_is_killed_and_started_again_loses_nothing_that_was_queued,
+    a_worker_that_lost_its_lease_in_an_outage_is_replaced_like_one_that_died,
+    while_the_server_is_gone_everything_is_typed_and_once_it_is_back_all_is_well,
+    a_server_that_hangs_is_as_good_as_gone,
+    a_resume_while_the_server_is_gone_is_refused_and_finds_its_session_later,
+    a_resume_whose_takeover_is_heard_of_too_late_is_refused_and_finds_its_session_later,
+    gateways_and_workers_that_start_before_their_server_wait_for_it,
+);
 
 /// Within this a prompt is refused while there is no queue. It is a promise.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -20,9 +30,8 @@ async fn notices(gateway: &Gateway) -> Result<()> {
     eventually("the queue is missed", async || gateway.metric("tidegate_queue_up").await.ok().filter(|up| *up == 0.0)).await.map(drop)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_killed_and_started_again_loses_nothing_that_was_queued() -> Result<()> {
-    let mut world = World::of("m: words 60 every 20ms end").backend(tidegate_e2e::Backend::Redis).more(PATIENT).start().await?;
+async fn a_server_that_is_killed_and_started_again_loses_nothing_that_was_queued(backend: Backend) -> Result<()> {
+    let mut world = World::of("m: words 60 every 20ms end").backend(backend).apart().more(PATIENT).start().await?;
     let mut clients = Vec::new();
     for _ in 0..5 {
         let mut client = world.session().await?;
@@ -43,9 +52,8 @@ async fn a_server_that_is_killed_and_started_again_loses_nothing_that_was_queued
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_lost_its_lease_in_an_outage_is_replaced_like_one_that_died() -> Result<()> {
-    let mut world = fleet("quiet: stall | 'hello' end; m: words 5 stall").start().await?;
+async fn a_worker_that_lost_its_lease_in_an_outage_is_replaced_like_one_that_died(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "quiet: stall | 'hello' end; m: words 5 stall").apart().start().await?;
     let (mut unseen, mut seen) = (world.session().await?, world.session().await?);
     let (first, second) = (unseen.ask(&Prompt::to("quiet")).await?, seen.ask(&Prompt::to("m")).await?);
     world.journal("quiet", |_| true).await?;
@@ -122,36 +130,36 @@ async fn outlives_an_outage(
 
 const MIXED: &str = "m: 'hello' end; slow: words 3 stall; quiet: stall; long: words 150 every 100ms end";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn while_the_server_is_gone_everything_is_typed_and_once_it_is_back_all_is_well() -> Result<()> {
-    let mut world = fleet(MIXED).start().await?;
+async fn while_the_server_is_gone_everything_is_typed_and_once_it_is_back_all_is_well(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, MIXED).apart().start().await?;
     let (gone, back) =
         (async |world: &mut World| world.queue()?.kill().await, async |world: &mut World| world.queue()?.start_again().await);
     outlives_an_outage(&mut world, gone, back).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hangs_is_as_good_as_gone() -> Result<()> {
-    let mut world = fleet(MIXED).start().await?;
-    let (gone, back) =
-        (async |world: &mut World| world.queue()?.signal(Signal::STOP), async |world: &mut World| world.queue()?.signal(Signal::CONT));
+async fn a_server_that_hangs_is_as_good_as_gone(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, MIXED).apart().start().await?;
+    let (gone, back) = (async |world: &mut World| world.queue()?.freeze(), async |world: &mut World| world.queue()?.thaw());
     outlives_an_outage(&mut world, gone, back).await
 }
 
 /// While the server is gone nobody is told that a session is; and nobody who was told to come again has lost it.
-async fn a_resume_waits(gone: impl AsyncFn(&mut World) -> Result<()>, back: impl AsyncFn(&mut World) -> Result<()>) -> Result<()> {
-    let mut world = fleet("m: 'hello' end").start().await?;
+async fn a_resume_waits(
+    world: &mut World,
+    gone: impl AsyncFn(&mut World) -> Result<()>,
+    back: impl AsyncFn(&mut World) -> Result<()>,
+) -> Result<()> {
     let mut client = world.session().await?;
     let session = client.id().await?;
     client.complete(&Prompt::to("m")).await?;
     let log = client.cut()?;
-    gone(&mut world).await?;
+    gone(world).await?;
     let elsewhere = world.others[0].process.addr();
     let (said, goodbye) = SessionClient::resume_in_vain(elsewhere, &Hello::resumable(), &session, log.last_seq()).await?;
     let told = ["type", "code", "partial", "retryable", "retryAfterMs", "seq"].map(|member| &said[member]);
     assert_eq!(json!(told), json!(["ERROR", "gateway_overloaded", false, true, 1000, null]), "{said}");
     assert_eq!(goodbye, Goodbye::Closed(1013, "gateway_overloaded".to_owned()));
-    back(&mut world).await?;
+    back(world).await?;
     let mut client = eventually("its session", async || back_at(&world.others[0].process, &session, log.clone()).await.ok()).await?;
     client.complete(&Prompt::to("m")).await?;
     // It is the old conversation still.
@@ -159,23 +167,21 @@ async fn a_resume_waits(gone: impl AsyncFn(&mut World) -> Result<()>, back: impl
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_resume_while_the_server_is_gone_is_refused_and_finds_its_session_later() -> Result<()> {
+async fn a_resume_while_the_server_is_gone_is_refused_and_finds_its_session_later(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "m: 'hello' end").apart().start().await?;
     let (gone, back) =
         (async |world: &mut World| world.queue()?.kill().await, async |world: &mut World| world.queue()?.start_again().await);
-    a_resume_waits(gone, back).await
+    a_resume_waits(&mut world, gone, back).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_resume_whose_takeover_is_heard_of_too_late_is_refused_and_finds_its_session_later() -> Result<()> {
-    let (gone, back) =
-        (async |world: &mut World| world.queue()?.signal(Signal::STOP), async |world: &mut World| world.queue()?.signal(Signal::CONT));
-    a_resume_waits(gone, back).await
+async fn a_resume_whose_takeover_is_heard_of_too_late_is_refused_and_finds_its_session_later(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "m: 'hello' end").apart().start().await?;
+    let (gone, back) = (async |world: &mut World| world.queue()?.freeze(), async |world: &mut World| world.queue()?.thaw());
+    a_resume_waits(&mut world, gone, back).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn gateways_and_workers_that_start_before_their_server_wait_for_it() -> Result<()> {
-    let mut world = fleet("m: 'hello' end").start().await?;
+async fn gateways_and_workers_that_start_before_their_server_wait_for_it(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "m: 'hello' end").apart().start().await?;
     world.queue()?.kill().await?;
     world.kill_and_restart().await?;
     for worker in &mut world.workers {

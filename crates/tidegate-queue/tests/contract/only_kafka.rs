@@ -1,0 +1,136 @@
+//! What only Kafka promises: that rebalances disturb nothing, and that what is over can be read again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use tidegate_core::id::SessionId;
+use tidegate_queue::{Depth, End, Fate, Output, Queue, QueueError, Replayed, Settings};
+use tokio::time::{sleep, timeout};
+
+use crate::chaos::{count_ends, run, start_sessions};
+use crate::kafka::Kafka;
+use crate::support::{
+    LEASE, Server, TTL, a_moment, bytes, create, invisible, lease, next, running, settings, soon, task, until_available, visible,
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_that_come_and_go_disturb_no_task() {
+    let server = Arc::new(Kafka::start());
+    let stop = Arc::new(AtomicBool::new(false));
+    let workers: Vec<_> = (0..3).map(|_| tokio::spawn(come_and_go(Arc::clone(&server), Arc::clone(&stop)))).collect();
+    let ends = count_ends(start_sessions(&*server).await).await;
+    stop.store(true, Ordering::Relaxed);
+    for worker in workers {
+        soon(worker).await.expect("no panic");
+    }
+    assert_eq!(ends.keys().copied().collect::<Vec<_>>(), ["settled"], "no worker died: {ends:?}");
+}
+
+/// A process that leases for some time, ends what it began, and is followed by another.
+async fn come_and_go(server: Arc<Kafka>, stop: Arc<AtomicBool>) {
+    while !stop.load(Ordering::Relaxed) {
+        let queue = server.queue(settings());
+        // The group takes about as long to agree, so members come and go while it does, too.
+        let shift = Duration::from_millis(rand::random_range(300..3000));
+        let working = timeout(shift, work(&queue, &stop));
+        drop(working.await);
+        soon(queue.all_given_back()).await;
+    }
+}
+
+/// Tasks run apart, so that the shift's end doesn't end them.
+async fn work(queue: &Queue, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        match queue.lease().await {
+            Ok(lease) => drop(tokio::spawn(run(lease))),
+            Err(_) => a_moment().await,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_gateway_submits_no_more_tasks_than_may_wait() {
+    let server = Kafka::start();
+    let queue = server.queue(Settings { global_max_size: 5, ..settings() });
+    let mut owners = Vec::new();
+    for _ in 0..8 {
+        owners.push(create(&queue).await);
+    }
+    let mut accepted = 0;
+    for owner in &mut owners {
+        match owner.submit(task(), bytes("do it")).await {
+            Ok(()) => accepted += 1,
+            Err(error) => assert_eq!(error, QueueError::Full),
+        }
+    }
+    assert_eq!(accepted, 5);
+    let _running = lease(&queue).await;
+    let refused = owners.last_mut().expect("there are eight");
+    // That one runs is known a moment later.
+    soon(async {
+        while refused.submit(task(), bytes("do it")).await == Err(QueueError::Full) {
+            a_moment().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happened_is_read_again_and_nothing_runs_again() {
+    let server = Kafka::start();
+    let queue = server.queue(settings());
+    let (mut early, mut before) = running(&queue, &queue).await;
+    // So that its moment is another than what follows.
+    sleep(Duration::from_millis(20)).await;
+    let since = SystemTime::now();
+    before.settle(bytes("done before")).await.expect("settled");
+    next(&mut early).await;
+    let (mut owner, mut first) = running(&queue, &queue).await;
+    let (session, ended) = (owner.session(), first.task());
+    first.emit([invisible("begins")]).await.expect("emitted");
+    drop(first);
+    let mut second = lease(&queue).await;
+    let (mut heir, _) = queue.adopt(session, TTL).await.expect("an answer").expect("a session");
+    assert_eq!(owner.submit(task(), bytes("WRONG")).await, Err(QueueError::Fenced));
+    second.emit([visible("hello")]).await.expect("emitted");
+    second.settle(bytes("done")).await.expect("settled");
+    while !matches!(next(&mut heir).await, Output::Ended { .. }) {}
+    let (stopped, open) = (task(), task());
+    heir.submit(stopped, bytes("do it")).await.expect("submitted");
+    heir.cancel(stopped, bytes("stop it")).await.expect("cancelled");
+    next(&mut heir).await;
+    heir.submit(open, bytes("do it")).await.expect("submitted");
+    let other = task();
+    early.submit(other, bytes("do it")).await.expect("submitted");
+    early.end().await.expect("ended");
+
+    let tasks = all(&server, since, None).await;
+    let [hello, cancelled, over, waiting] =
+        [ended, stopped, other, open].map(|id| tasks.iter().find(|task| task.task == id).expect("it is there"));
+    assert_eq!(tasks.len(), 4, "neither what was submitted before, nor what was refused: {tasks:?}");
+    assert_eq!(hello.session, session);
+    assert!(hello.submitted + LEASE > since && hello.attempts[0].begun >= hello.submitted);
+    let said: Vec<_> = hello.attempts.iter().map(|attempt| attempt.pieces.clone()).collect();
+    assert_eq!(said, [vec![invisible("begins")], vec![visible("hello")]]);
+    assert!(matches!(&hello.fate, Fate::Ended { end, .. } if *end == End::Settled(bytes("done"))));
+    assert!(cancelled.cancelled.is_some() && matches!(&cancelled.fate, Fate::Ended { end: End::Cancelled, .. }));
+    assert!(matches!(over.fate, Fate::SessionOver { .. }));
+    assert_eq!((waiting.attempts.len(), &waiting.fate), (0, &Fate::Open));
+    assert_eq!(tasks.last(), Some(waiting), "those without an end come last");
+
+    let its_own = all(&server, since, Some(session)).await;
+    assert_eq!(its_own.iter().map(|task| task.task).collect::<Vec<_>>(), [ended, stopped, open]);
+    assert!(all(&server, SystemTime::now() + LEASE, None).await.is_empty(), "nothing has happened since");
+    // Whoever read it asked nobody to do anything.
+    Kafka::assert_depth(&queue, Depth { waiting: 1, running: 0 }).await;
+}
+
+async fn all(server: &Kafka, since: SystemTime, only: Option<SessionId>) -> Vec<Replayed> {
+    let mut replay = until_available(async || server.replay(since, only).await).await.expect("a replay");
+    let mut all = Vec::new();
+    while let Some(replayed) = soon(replay.next()).await.expect("the log is there") {
+        all.push(replayed);
+    }
+    all
+}
