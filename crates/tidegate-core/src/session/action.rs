@@ -24,7 +24,7 @@ pub enum Input {
     },
     /// The client sent something that is no message. The text says what is wrong and what to send instead, and repeats nothing of it.
     Invalid(Arc<str>),
-    /// The client sent a prompt, and there is nowhere to put it. One that was accepted before is answered by its ACK all the same.
+    /// The client sent a prompt, and there is nowhere to put it. Also one that was accepted before may be refused so.
     Refuse {
         /// The prompt.
         prompt: Prompt,

@@ -27,19 +27,14 @@ impl Session {
         }
     }
 
-    /// The client sent a prompt that has nowhere to go.
+    /// The client sent a prompt that has nowhere to go. Nothing came of it, so there is nothing that a resume would have to repeat.
     pub(super) fn refuse(&mut self, prompt: &Prompt, why: Failure, now: Moment, out: &mut Vec<Action>) {
         self.heard(now);
         self.active = now;
         self.greet_once(out);
-        match prompt.id.as_deref().and_then(|id| self.receipt(id)) {
-            Some(receipt) => self.say(Body::Ack(self.ack(receipt)), out),
-            None => {
-                let message = Some(Arc::from("prompts cannot be queued right now; send it again in a moment"));
-                let (id, retry_after) = (prompt.id.clone(), Some(RETRY_AFTER));
-                self.complain(Problem { id, message, retry_after, ..Problem::of(Code::Failure(why)) }, out);
-            }
-        }
+        let message = Some(Arc::from("prompts cannot be queued right now; send it again in a moment"));
+        let (id, retry_after) = (prompt.id.clone(), Some(RETRY_AFTER));
+        self.send(Message::Refused(Box::new(Problem { id, message, retry_after, ..Problem::of(Code::Failure(why)) })), out);
     }
 
     /// The client sent what is no message.

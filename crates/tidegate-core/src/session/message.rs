@@ -59,7 +59,8 @@ pub enum Message {
     },
     /// I am here.
     Pong,
-    /// An ERROR of no session: it has no number, because nobody can resume what it belongs to.
+    /// Nothing came of what the client said. An ERROR without a number: no resume repeats it, and whoever goes on with the session need not
+    /// know of it.
     Refused(Box<Problem>),
     /// One of the messages that a resume repeats.
     Numbered {

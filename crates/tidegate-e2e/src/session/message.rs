@@ -56,7 +56,12 @@ impl Message {
     /// Whether it stands in the row that a resume repeats, and so carries a `seq`.
     #[must_use]
     pub fn is_numbered(&self) -> bool {
-        !matches!(self, Self::Session { .. } | Self::Pong {})
+        match self {
+            Self::Session { .. } | Self::Pong {} => false,
+            // The queue was gone, and nothing came of what was said.
+            Self::Error(problem) => problem.task_id.is_some() || problem.code != "gateway_overloaded",
+            _ => true,
+        }
     }
 
     /// The task that it is about. An ERROR about a CANCEL of no task is about none.

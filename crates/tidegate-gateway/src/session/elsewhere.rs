@@ -3,8 +3,9 @@
 //! Whatever changes the session is in the queue's log before anybody is told of it: what its client said is noted by this gateway, what came
 //! of its prompts by their workers. Another gateway that reads the log decides the same (`tidegate_core::session::Noted`).
 //!
-//! While the queue cannot be reached, new prompts are refused and running ones end, typed. What the session decides meanwhile is known here
-//! alone; once the queue is back, a snapshot of it replaces what the log says.
+//! A queue that does not answer is asked again for some seconds, in which its client is told nothing. While the queue cannot be reached for
+//! longer, new prompts are refused and running ones end, typed. What the session decides meanwhile is known here alone; once the queue is back, a
+//! snapshot of it replaces what the log says.
 //!
 //! The file is long because writing the log and reading it again after a takeover have to be the same in every detail.
 
@@ -23,11 +24,16 @@ use tokio::time::Instant;
 
 use super::run::Happening;
 use super::work::{self, Work};
+use crate::clock::Clock;
 
 /// A snapshot is worth its size once so much was logged since the last one.
 const LEAST_LOGGED: usize = 256 * 1024;
 /// How often a queue that could not be reached is asked for again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// For how long a client waits for a queue that does not answer: as long as an outage has to last before the queue tells of it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the queue is asked again in that time.
+const ASK_SOON: Duration = Duration::from_millis(100);
 /// How often it is tried to hand over a prompt while a worker has still the one before it, which an outage ended.
 const FREE_AGAIN: Duration = Duration::from_millis(100);
 /// How long a worker may take to hear why its prompt ends.
@@ -55,6 +61,8 @@ pub(super) struct Elsewhere {
     orphan: Option<TaskId>,
     /// What the log says may not be what was decided: from this moment on it can be put right.
     in_doubt: Option<Instant>,
+    /// Until then nothing is told that the log may lack.
+    holds_until: Option<Instant>,
     /// Bytes in the log since the last snapshot, and that one's size.
     logged: usize,
     snapshot_size: usize,
@@ -106,6 +114,7 @@ impl Elsewhere {
             running: None,
             orphan: None,
             in_doubt: None,
+            holds_until: None,
             logged: 0,
             snapshot_size: 0,
         }
@@ -181,6 +190,30 @@ impl Elsewhere {
         self.judge(written)
     }
 
+    /// Whether nothing may be told before it is [settled](Self::settle).
+    pub(super) fn is_held(&self) -> bool {
+        self.holds_until.is_some()
+    }
+
+    /// Makes sure that the log knows all of the session before anything of it is told. A queue that does not answer for some seconds is not
+    /// waited for any longer.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOurs`]: nobody may be told.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: what is in doubt stays so.
+    pub(super) async fn settle(&mut self, session: &Session, clock: Clock) -> Result<(), NotOurs> {
+        while self.in_doubt.is_some() && self.holds_until.is_some_and(|until| Instant::now() < until) {
+            tokio::time::sleep(ASK_SOON).await;
+            self.ask_again(session, clock.now()).await?;
+        }
+        self.holds_until = None;
+        Ok(())
+    }
+
     /// Makes sure that no other gateway has the session.
     ///
     /// # Errors
@@ -214,9 +247,18 @@ impl Elsewhere {
     pub(super) async fn submit(&mut self, work: Work) -> Result<(), TaskEnd> {
         let payload = json(&work);
         let task = work.task;
-        let submitted = match self.owner().await {
-            Ok(owner) => owner.submit(task, payload).await,
-            Err(error) => Err(error),
+        let began = Instant::now();
+        let submitted = loop {
+            let submitted = match self.owner().await {
+                Ok(owner) => owner.submit(task, payload.clone()).await,
+                Err(error) => Err(error),
+            };
+            match submitted {
+                Err(QueueError::Unavailable(_)) if self.in_doubt.is_none() && began.elapsed() < PATIENCE => {
+                    tokio::time::sleep(ASK_SOON).await
+                }
+                submitted => break submitted,
+            }
         };
         match submitted {
             Ok(()) => self.running = Some(task),
@@ -261,18 +303,17 @@ impl Elsewhere {
         }
     }
 
-    /// A prompt was refused, of which the log knows nothing.
-    pub(super) fn refused(&mut self) {
-        self.doubt();
-    }
-
     /// Whether the log has grown so much that a snapshot is worth its size.
     pub(super) fn is_full(&self) -> bool {
         self.in_doubt.is_none() && self.logged > LEAST_LOGGED.max(self.snapshot_size)
     }
 
     /// Writes down all of the session, in the place of what the log says of it; nothing, where nobody else goes on with it.
-    pub(super) async fn keep(&mut self, session: &Session, now: Moment) {
+    ///
+    /// # Errors
+    ///
+    /// [`NotOurs`].
+    pub(super) async fn keep(&mut self, session: &Session, now: Moment) -> Result<(), NotOurs> {
         let kept = if self.is_kept { json(&session.snapshot(now)) } else { Bytes::new() };
         let size = kept.len();
         let written = match self.owner().await {
@@ -282,23 +323,31 @@ impl Elsewhere {
         if written.is_ok() {
             (self.in_doubt, self.logged, self.snapshot_size) = (None, 0, size);
         }
-        // Where it is another's, that is heard by `next`.
-        let _ours = self.judge(written);
+        self.judge(written)
     }
 
     /// Asks whether the queue is back, and puts in order what happened meanwhile.
-    pub(super) async fn ask_again(&mut self, session: &Session, now: Moment) {
+    ///
+    /// # Errors
+    ///
+    /// [`NotOurs`].
+    pub(super) async fn ask_again(&mut self, session: &Session, now: Moment) -> Result<(), NotOurs> {
         self.in_doubt = Some(Instant::now() + ASK_AGAIN);
         if !self.queue.is_available() {
-            return;
+            return Ok(());
         }
         if let (Some(task), Some(owner)) = (self.orphan, &mut self.owner) {
-            if owner.cancel(task, json(&Failure::Cancelled)).await.is_err() {
-                return;
+            let cancelled = owner.cancel(task, json(&Failure::Cancelled)).await;
+            if cancelled.is_err() {
+                return self.judge(cancelled);
             }
             self.orphan = None;
         }
-        if self.is_kept { self.keep(session, now).await } else { self.in_doubt = None }
+        if self.is_kept {
+            return self.keep(session, now).await;
+        }
+        self.in_doubt = None;
+        Ok(())
     }
 
     /// The session is over, because its client was lost for this reason or left: everything about it is deleted, and its prompt ends.
@@ -336,6 +385,9 @@ impl Elsewhere {
             Err(QueueError::Fenced | QueueError::Gone) => Err(NotOurs),
             Err(error) => {
                 tracing::warn!(session = %self.id, %error, "the queue did not take what a session says");
+                if self.in_doubt.is_none() {
+                    self.holds_until = Some(Instant::now() + PATIENCE);
+                }
                 self.doubt();
                 Ok(())
             }

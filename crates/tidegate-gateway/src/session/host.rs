@@ -16,7 +16,7 @@ use tidegate_queue::QueueError;
 use tidegate_wire::session::{self as wire, Close};
 use tokio::sync::watch;
 
-use super::elsewhere::{self, Adopted, Elsewhere, FromQueue};
+use super::elsewhere::{self, Adopted, Elsewhere, FromQueue, NotOurs};
 use super::link::{Event, Link, Runner};
 use super::registry::{NotTaken, Seat, Transfer};
 use super::run::{Farewell, Happening, Run};
@@ -162,7 +162,6 @@ impl Host {
         };
         match (message, self.link.elsewhere()) {
             (ClientMessage::Prompt(prompt), Some(elsewhere)) if !elsewhere.is_available() => {
-                elsewhere.refused();
                 Input::Refuse { prompt, why: Failure::GatewayOverloaded }
             }
             (message, _) => Input::Message { message, fresh: self.gateway.new_task_id() },
@@ -180,7 +179,6 @@ impl Host {
 
     /// A word from the queue.
     async fn told(&mut self, told: FromQueue) {
-        let now = self.gateway.clock.now();
         match told {
             FromQueue::Happening(task, happening) => self.decide(happening.into_input(task)).await,
             FromQueue::Ready(task, work) => {
@@ -199,8 +197,9 @@ impl Host {
                 self.decide(Input::Ended { task, end: elsewhere::lost(shown) }).await;
             }
             FromQueue::AskAgain => {
-                if let Some(elsewhere) = self.link.elsewhere() {
-                    Box::pin(elsewhere.ask_again(&self.session, now)).await;
+                if let Runner::Elsewhere(elsewhere) = &mut self.link.runner {
+                    let kept = Box::pin(elsewhere.ask_again(&self.session, self.gateway.clock.now())).await;
+                    self.is_ours(kept);
                 }
             }
             FromQueue::Gone => self.end = Some(End::Moves(wire::TAKEN_OVER)),
@@ -262,11 +261,26 @@ impl Host {
     /// Notes what happened. `false`: it has not, because another gateway has the session.
     async fn note(&mut self, noted: Noted) -> bool {
         let Some(elsewhere) = self.link.elsewhere() else { return true };
-        let is_noted = Box::pin(elsewhere.note(noted)).await.is_ok();
-        if !is_noted {
+        let noted = Box::pin(elsewhere.note(noted)).await;
+        self.is_ours(noted)
+    }
+
+    /// Lets nothing be told that the queue may not know. `false`: another gateway has the session.
+    async fn settle(&mut self) -> bool {
+        let Runner::Elsewhere(elsewhere) = &mut self.link.runner else { return true };
+        if !elsewhere.is_held() {
+            return true;
+        }
+        let settled = Box::pin(elsewhere.settle(&self.session, self.gateway.clock)).await;
+        self.is_ours(settled)
+    }
+
+    /// Goes, where another gateway has the session.
+    fn is_ours(&mut self, answer: Result<(), NotOurs>) -> bool {
+        if answer.is_err() {
             self.end = Some(End::Moves(wire::TAKEN_OVER));
         }
-        is_noted
+        answer.is_ok()
     }
 
     /// Lets the session decide, and does what it says.
@@ -285,14 +299,19 @@ impl Host {
             {
                 return self.inputs.clear();
             }
+            if !self.settle().await {
+                return self.inputs.clear();
+            }
             for action in actions.drain(..) {
                 self.act(action).await;
             }
             self.actions = actions;
         }
-        let now = self.gateway.clock.now();
-        if let Some(elsewhere) = self.link.elsewhere().filter(|elsewhere| elsewhere.is_full()) {
-            Box::pin(elsewhere.keep(&self.session, now)).await;
+        if let Runner::Elsewhere(elsewhere) = &mut self.link.runner
+            && elsewhere.is_full()
+        {
+            let kept = Box::pin(elsewhere.keep(&self.session, self.gateway.clock.now())).await;
+            self.is_ours(kept);
         }
     }
 

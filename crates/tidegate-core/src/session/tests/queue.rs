@@ -256,10 +256,12 @@ fn a_prompt_that_no_context_holds_ends_as_invalid_with_the_member_to_blame() {
 }
 
 #[test]
-fn a_prompt_that_has_nowhere_to_go_is_refused_unless_it_was_accepted_before() {
+fn a_prompt_that_has_nowhere_to_go_is_refused_and_takes_no_number() {
     let mut play = Play::new(Client::Plain);
     play.asks_as("first", Some("p-1"));
     let refuse = |id: &str| Input::Refuse { prompt: prompt("again", Some(id)), why: Failure::GatewayOverloaded };
-    assert_eq!(play.on(refuse("p-2")), ["2 ERROR gateway_overloaded"]);
-    assert_eq!(play.on(refuse("p-1")), ["3 ACK t1 depth 0"]);
+    for id in ["p-2", "p-1"] {
+        assert_eq!(play.on(refuse(id)), ["ERROR gateway_overloaded, not counted"]);
+    }
+    assert_eq!(play.token(1, "x"), ["2 TOKEN t1 'x'"]);
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use serde_json::json;
+use tidegate_e2e::session::Log;
 use tidegate_e2e::{Backend, Chat, Gateway, Goodbye, Hello, Message, Prompt, SessionClient, World, eventually};
 
 use super::{back_at, completes, fleet};
@@ -14,6 +15,7 @@ on_every_server!(
     a_worker_that_lost_its_lease_in_an_outage_is_replaced_like_one_that_died,
     while_the_server_is_gone_everything_is_typed_and_once_it_is_back_all_is_well,
     a_server_that_hangs_is_as_good_as_gone,
+    a_server_that_pauses_costs_nobody_a_session,
     a_resume_while_the_server_is_gone_is_refused_and_finds_its_session_later,
     a_resume_whose_takeover_is_heard_of_too_late_is_refused_and_finds_its_session_later,
     gateways_and_workers_that_start_before_their_server_wait_for_it,
@@ -143,6 +145,28 @@ async fn a_server_that_hangs_is_as_good_as_gone(backend: Backend) -> Result<()> 
     outlives_an_outage(&mut world, gone, back).await
 }
 
+async fn a_server_that_pauses_costs_nobody_a_session(backend: Backend) -> Result<()> {
+    /// Longer than a call waits for its answer, shorter than an outage.
+    const PAUSE: Duration = Duration::from_millis(1500);
+    let mut world = fleet(backend, "m: 'hello' end").apart().start().await?;
+    let mut client = world.session().await?;
+    let session = client.id().await?;
+    client.complete(&Prompt::to("m")).await?;
+    world.queue()?.freeze()?;
+    client.send_at_once(&[Prompt::to("m").json(), Prompt::to("m").json()]).await?;
+    tokio::time::sleep(PAUSE).await;
+    world.queue()?.thaw()?;
+    let answers = |log: &Log| log.messages().iter().filter(|message| matches!(message, Message::Ack { .. } | Message::Error(_))).count();
+    client.see("both are accepted, or refused", |log| (answers(log) >= 3).then_some(())).await?;
+    // Whatever this gateway has told is known at the other at once.
+    let mut client = back_at(&world.others[0].process, &session, client.log().clone()).await?;
+    let tasks: Vec<String> = client.log().tasks().map(str::to_owned).collect();
+    for task in &tasks[1..] {
+        completes(&world, &mut client, task).await?;
+    }
+    Ok(())
+}
+
 /// While the server is gone nobody is told that a session is; and nobody who was told to come again has lost it.
 async fn a_resume_waits(
     world: &mut World,
@@ -161,7 +185,8 @@ async fn a_resume_waits(
     assert_eq!(goodbye, Goodbye::Closed(1013, "gateway_overloaded".to_owned()));
     back(world).await?;
     let mut client = eventually("its session", async || back_at(&world.others[0].process, &session, log.clone()).await.ok()).await?;
-    client.complete(&Prompt::to("m")).await?;
+    let task = eventually("a prompt is taken", async || client.ask(&Prompt::to("m")).await.ok()).await?;
+    completes(world, &mut client, &task).await?;
     // It is the old conversation still.
     assert_eq!(world.conversations("m")?.last().and_then(|asked| asked.as_array().map(Vec::len)), Some(3));
     Ok(())
