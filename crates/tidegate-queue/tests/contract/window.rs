@@ -8,8 +8,8 @@ use crate::support::{Server, TTL, bytes, lease, next, nothing, patient, running,
 const PIECES: usize = 41;
 
 /// With room for [`PIECES`].
-fn narrow(settings: Settings) -> Settings {
-    Settings { window: 4096, ..settings }
+fn narrow(settings: &Settings) -> Settings {
+    Settings { window: 4096, ..settings.clone() }
 }
 
 fn piece(number: usize) -> String {
@@ -34,7 +34,7 @@ async fn read(owner: &mut Owner, lease: &Lease) {
 
 pub(crate) async fn a_worker_may_say_as_much_anew_as_the_client_took(server: impl Server) {
     // No lease is renewed within this test: the worker is told.
-    let (gateway, worker) = (server.queue(narrow(patient())), server.queue(narrow(patient())));
+    let (gateway, worker) = (server.queue(narrow(&patient())), server.queue(narrow(&patient())));
     let (mut owner, mut lease) = running(&gateway, &worker).await;
     for round in 0..50 {
         assert_eq!(say_all_there_is_room_for(&mut lease).await, PIECES, "in round {round}");
@@ -45,7 +45,7 @@ pub(crate) async fn a_worker_may_say_as_much_anew_as_the_client_took(server: imp
 }
 
 pub(crate) async fn what_is_only_read_is_not_taken(server: impl Server) {
-    let (gateway, worker) = (server.queue(narrow(settings())), server.queue(narrow(settings())));
+    let (gateway, worker) = (server.queue(narrow(&settings())), server.queue(narrow(&settings())));
     let (mut owner, mut lease) = running(&gateway, &worker).await;
     say_all_there_is_room_for(&mut lease).await;
     read(&mut owner, &lease).await;
@@ -55,7 +55,7 @@ pub(crate) async fn what_is_only_read_is_not_taken(server: impl Server) {
 }
 
 pub(crate) async fn a_worker_that_waits_keeps_its_task_and_may_end_it(server: impl Server) {
-    let (gateway, worker) = (server.queue(narrow(settings())), server.queue(narrow(settings())));
+    let (gateway, worker) = (server.queue(narrow(&settings())), server.queue(narrow(&settings())));
     let (mut owner, mut lease) = running(&gateway, &worker).await;
     say_all_there_is_room_for(&mut lease).await;
     // For longer than a lease.
@@ -68,7 +68,7 @@ pub(crate) async fn a_worker_that_waits_keeps_its_task_and_may_end_it(server: im
 }
 
 pub(crate) async fn what_one_task_said_leaves_the_next_no_room_until_it_is_taken(server: impl Server) {
-    let queue = server.queue(narrow(patient()));
+    let queue = server.queue(narrow(&patient()));
     let (mut owner, mut first) = running(&queue, &queue).await;
     say_all_there_is_room_for(&mut first).await;
     first.settle(bytes("done")).await.expect("settled");
@@ -82,7 +82,7 @@ pub(crate) async fn what_one_task_said_leaves_the_next_no_room_until_it_is_taken
 }
 
 pub(crate) async fn a_worker_whose_session_nobody_owns_waits_for_an_heirs_client(server: impl Server) {
-    let (gateway, other) = (server.queue(narrow(settings())), server.queue(narrow(settings())));
+    let (gateway, other) = (server.queue(narrow(&settings())), server.queue(narrow(&settings())));
     let (owner, mut lease) = running(&gateway, &other).await;
     let session = owner.session();
     drop(owner);
@@ -98,7 +98,7 @@ pub(crate) async fn a_worker_whose_session_nobody_owns_waits_for_an_heirs_client
 }
 
 pub(crate) async fn what_was_taken_during_an_outage_is_known_after_it(mut server: impl Server) {
-    let (gateway, worker) = (server.queue(narrow(patient())), server.queue(narrow(patient())));
+    let (gateway, worker) = (server.queue(narrow(&patient())), server.queue(narrow(&patient())));
     let (mut owner, mut lease) = running(&gateway, &worker).await;
     say_all_there_is_room_for(&mut lease).await;
     read(&mut owner, &lease).await;
