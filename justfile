@@ -16,7 +16,7 @@ test crate:
 
 # The tests over sockets, all or those whose name contains `filter`.
 e2e filter="":
-    cargo build -p tidegate
+    cargo build -p tidegate --features kafka
     cargo test -p tidegate-e2e --test e2e -- {{filter}}
 
 # Writes the generated pages (docs/failures.md) anew.

@@ -24,13 +24,15 @@ check_deployment() {
     fi
 }
 
-# With all its components.
+# With workers, and each queue that they can have.
 render_kustomization() {
-    local overlay deploy outcome=0
+    local overlay deploy queue outcome=0
     overlay=$(mktemp --directory)
     deploy=$(realpath --relative-to="$overlay" deploy)
-    echo "{resources: [$deploy], components: [$deploy/workers, $deploy/redis]}" > "$overlay/kustomization.yaml"
-    kubectl kustomize "$overlay" --output /dev/null || outcome=1
+    for queue in redis kafka; do
+        echo "{resources: [$deploy], components: [$deploy/workers, $deploy/$queue]}" > "$overlay/kustomization.yaml"
+        kubectl kustomize "$overlay" --output /dev/null || outcome=1
+    done
     rm -rf "$overlay"
     return "$outcome"
 }

@@ -7,7 +7,7 @@ if [[ -n ${CI:-} ]]; then export CARGO_INCREMENTAL=0; fi
 
 TOOLS="$PWD/.cache/tools"
 # Off by default, because it builds a C library; checked and tested all the same, and in one go with the rest, which builds everything once.
-WITH_KAFKA=(--features tidegate-queue/kafka)
+WITH_KAFKA=(--features tidegate/kafka)
 step_number=${STEP_NUMBER:-0}
 summary=()
 failures=0

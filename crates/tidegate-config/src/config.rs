@@ -22,7 +22,7 @@ mod sessions;
 pub use self::model::{Degrade, Model, Models, OnDisconnect, OnMalformed, Route, SlowGuard, Timing};
 pub use self::provider::{Http2, Provider, ProviderKind};
 pub use self::recovery::{Deadline, Notify, PriceSettings};
-pub use self::sessions::{ANY_ORIGIN, Queue, QueueBackend, Sessions};
+pub use self::sessions::{ANY_ORIGIN, Kafka, Queue, QueueBackend, Sessions};
 pub use crate::profiles::Profiles;
 
 /// Every setting of one Tidegate process, checked.

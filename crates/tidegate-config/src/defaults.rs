@@ -58,6 +58,10 @@ pub const DEADLINE_HEADER: &str = "x-tidegate-timeout-ms";
 pub const MAX_QUEUE_SIZE: NonZeroU32 = positive(16);
 /// Some hundred bytes each, mostly the prompt: a bound for memory, not for the work (contract.md).
 pub const GLOBAL_MAX_SIZE: NonZeroU32 = positive(100_000);
+/// Whose they are can be seen in the cluster's list.
+pub const KAFKA_TOPICS: &str = "tidegate";
+/// Several for each worker of the 10,000 sessions that Kafka is for, and few enough for a small cluster.
+pub const KAFKA_PARTITIONS: u16 = 32;
 /// Longer than any pause of a healthy process, short enough that a user still waits for the task of a dead one (contract.md).
 pub const LEASE: Duration = Duration::from_secs(30);
 /// A burst of prompts starts at once; tasks that do not run cost nothing.

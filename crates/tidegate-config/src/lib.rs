@@ -31,8 +31,8 @@ mod show;
 mod text;
 
 pub use config::{
-    ANY_ORIGIN, Config, Deadline, Degrade, Http2, Ledger, Log, LogFormat, LogLevel, Model, Models, Notify, OnDisconnect, OnMalformed,
-    PriceSettings, Profiles, Provider, ProviderKind, Queue, QueueBackend, Route, Server, Sessions, SlowGuard, Timing,
+    ANY_ORIGIN, Config, Deadline, Degrade, Http2, Kafka, Ledger, Log, LogFormat, LogLevel, Model, Models, Notify, OnDisconnect,
+    OnMalformed, PriceSettings, Profiles, Provider, ProviderKind, Queue, QueueBackend, Route, Server, Sessions, SlowGuard, Timing,
 };
 pub use errors::ConfigErrors;
 pub use load::{DEFAULT_FILE, FILE_VARIABLE, FileSource, Flag, Loaded, Sources};
@@ -41,3 +41,4 @@ pub use reference::reference_markdown;
 pub use reload::needs_restart;
 pub use schema::schema;
 pub use show::show;
+pub use text::length_of_time;

@@ -67,7 +67,7 @@ pub(crate) fn warnings(file: &File, config: &Config) -> Vec<String> {
     too_long
         .map(|(name, silence)| format!("{name} is {:?}; many proxies cut a stream after 60 s of silence", duration_text(silence)))
         .chain(recovery::overhead_warning(config))
-        .chain(sessions::unused_addresses(&file.queue, &config.queue.backend))
+        .chain(sessions::unused_settings(&file.queue, &config.queue.backend))
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! The settings in force, as a configuration file.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use tidegate_core::balance::Balance;
 use tidegate_core::budget::BudgetPolicy;
@@ -17,7 +17,7 @@ use crate::file::{
     NO_HEADER, NotifyFile, OnDisconnectName, PolicyName, PriceFile, ProviderFile, QueueFile, RetryFile, RouteFile, ServerFile,
     SessionsFile, SlowFile, TimeoutsFile,
 };
-use crate::text::{AddressText, BrokerText, DurationText, OriginText, ProxyText, RedisText, SecretText, SizeText, UrlText};
+use crate::text::{AddressText, BrokerText, DurationText, OriginText, ProxyText, RedisText, SecretText, SizeText, TopicsText, UrlText};
 
 /// The whole configuration in force as TOML, defaults included, secrets as `"***"`.
 #[must_use]
@@ -154,15 +154,18 @@ fn deadline(deadline: &Deadline) -> DeadlineFile {
 }
 
 fn queue(queue: &Queue) -> QueueFile {
-    let (backend, redis, kafka) = match &queue.backend {
-        QueueBackend::Memory => (BackendName::Memory, None, [].as_slice()),
-        QueueBackend::Redis(url) => (BackendName::Redis, Some(RedisText(url.clone())), [].as_slice()),
-        QueueBackend::Kafka(brokers) => (BackendName::Kafka, None, brokers.as_slice()),
+    let backend = match &queue.backend {
+        QueueBackend::Memory => QueueFile::default(),
+        QueueBackend::Redis(url) => QueueFile { backend: BackendName::Redis, redis: Some(RedisText(url.clone())), ..QueueFile::default() },
+        QueueBackend::Kafka(kafka) => QueueFile {
+            backend: BackendName::Kafka,
+            kafka: kafka.brokers.iter().cloned().map(BrokerText).collect(),
+            kafka_topics: Some(TopicsText(kafka.topics.clone())),
+            kafka_partitions: NonZeroU16::new(kafka.partitions),
+            ..QueueFile::default()
+        },
     };
     QueueFile {
-        backend,
-        redis,
-        kafka: kafka.iter().cloned().map(BrokerText).collect(),
         max_queue_size: count(queue.max_queue_size),
         global_max_size: count(queue.global_max_size),
         policy: match queue.policy {
@@ -173,6 +176,7 @@ fn queue(queue: &Queue) -> QueueFile {
         lease: DurationText(queue.lease),
         min_workers: count(queue.min_workers),
         max_workers: count(queue.max_workers),
+        ..backend
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) enum Form {
     Proxy,
     Redis,
     Broker,
+    Topics,
     Origin,
     Secret,
 }
@@ -63,14 +64,25 @@ impl Form {
             Self::Proxy => "proxy",
             Self::Redis => "redis",
             Self::Broker => "broker",
+            Self::Topics => "topics",
             Self::Origin => "origin",
             Self::Secret => "secret",
         }
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        let all =
-            [Self::Duration, Self::Size, Self::Address, Self::Url, Self::Proxy, Self::Redis, Self::Broker, Self::Origin, Self::Secret];
+        let all = [
+            Self::Duration,
+            Self::Size,
+            Self::Address,
+            Self::Url,
+            Self::Proxy,
+            Self::Redis,
+            Self::Broker,
+            Self::Topics,
+            Self::Origin,
+            Self::Secret,
+        ];
         all.into_iter().find(|form| form.name() == name)
     }
 
@@ -84,6 +96,7 @@ impl Form {
             Self::Proxy => parse_proxy(text).map(drop),
             Self::Redis => parse_redis(text).map(drop),
             Self::Broker => parse_broker(text).map(drop),
+            Self::Topics => parse_topics(text).map(drop),
             Self::Origin => parse_origin(text).map(drop),
             Self::Secret => check_secret(text),
         }
@@ -128,6 +141,7 @@ impl Form {
             Self::Proxy => "\"http://proxy.internal:3128\"",
             Self::Redis => "\"redis://redis.internal:6379\"",
             Self::Broker => "\"kafka-1:9092\"",
+            Self::Topics => "\"tidegate\"",
             Self::Origin => "\"https://app.example.com\"",
             Self::Secret => "\"${OPENAI_API_KEY}\"",
         }
@@ -139,6 +153,12 @@ fn split_unit<'a>(text: &str, units: &'a [(&'static str, u64)]) -> Option<(u64, 
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let unit = text[digits..].trim_start();
     Some((text[..digits].parse().ok()?, units.iter().find(|(name, _)| *name == unit)?))
+}
+
+/// A length of time as settings have it, such as `15m` or `7d`: for command lines. `None` for anything else.
+#[must_use]
+pub fn length_of_time(text: &str) -> Option<Duration> {
+    parse_duration(text).ok()
 }
 
 fn parse_duration(text: &str) -> Result<Duration, Refusal> {
@@ -228,6 +248,18 @@ fn parse_redis(text: &str) -> Result<Url, Refusal> {
 fn parse_broker(text: &str) -> Result<String, Refusal> {
     let is_broker = text.rsplit_once(':').is_some_and(|(host, port)| Host::parse(host).is_ok() && port.parse::<NonZeroU16>().is_ok());
     if is_broker { Ok(text.to_owned()) } else { Err(Refusal::new("is no host and port", "write both, such as \"kafka-1:9092\"")) }
+}
+
+/// Kafka allows 249 characters in a name, of which these are the beginning.
+fn parse_topics(text: &str) -> Result<String, Refusal> {
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    if (1..=200).contains(&text.len()) && text.bytes().all(is_name) {
+        return Ok(text.to_owned());
+    }
+    Err(Refusal::new(
+        "is no beginning of a topic's name",
+        "write up to 200 letters, digits, dots, dashes and underscores, such as \"tidegate\"",
+    ))
 }
 
 /// The origin as browsers write it into `Origin` (RFC 6454, section 6.2): in lower case, without the scheme's own port.
@@ -332,6 +364,10 @@ form! {
 form! {
     /// The address of a Kafka broker.
     BrokerText(String), Form::Broker, "^.+:[0-9]+$", read parse_broker, write |broker: &String| broker.clone()
+}
+form! {
+    /// What the names of some Kafka topics begin with.
+    TopicsText(String), Form::Topics, "^[a-zA-Z0-9._-]{1,200}$", read parse_topics, write |topics: &String| topics.clone()
 }
 form! {
     /// The origin of a page, or a star.

@@ -14,10 +14,7 @@ pub(crate) struct Row {
     pub(crate) remedy: &'static str,
 }
 
-const IN_MEMORY: &str = "write \"memory\", or set QUEUE_TYPE=memory in the environment; prompts wait in this process";
-
 const ROWS: &[Row] = &[
-    value(&["queue", "backend"], "kafka", IN_MEMORY),
     whole(&["ledger", "url"], "remove it, or DATABASE_URL from the environment; records are kept in SQLite at `ledger.path`"),
     value(&["providers", "*", "kind"], "anthropic", "use an OpenAI-compatible address with kind = \"openai\""),
     value(&["models", "*", "on_disconnect"], "resume", "write \"cancel\" or \"drain\""),

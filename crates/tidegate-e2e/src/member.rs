@@ -39,6 +39,12 @@ impl Member {
         Ok(Self { process, role, folder, environment })
     }
 
+    /// The folder that it runs in.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Kills it at once, as the kernel would.
     ///
     /// # Errors

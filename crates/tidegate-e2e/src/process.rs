@@ -133,7 +133,10 @@ fn build() -> Result<PathBuf> {
     }
     let own = std::env::current_exe()?;
     let profile = own.ancestors().nth(2).context("the test does not run from target/PROFILE/deps")?;
-    let built = std::process::Command::new(env!("CARGO")).args(["build", "-p", "tidegate"]).current_dir(crate::root()).output()?;
+    let built = std::process::Command::new(env!("CARGO"))
+        .args(["build", "-p", "tidegate", "--features", "kafka"])
+        .current_dir(crate::root())
+        .output()?;
     ensure!(built.status.success(), "the gateway does not build:\n{}", String::from_utf8_lossy(&built.stderr));
     Ok(profile.join("tidegate"))
 }

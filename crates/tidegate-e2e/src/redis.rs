@@ -41,9 +41,10 @@ impl Redis {
     }
 
     /// What a process that uses it has in its environment.
-    pub fn environment(&self) -> impl Iterator<Item = (String, String)> {
+    #[must_use]
+    pub fn environment(&self) -> Vec<(String, String)> {
         let url = format!("redis://{}", self.addr);
-        [("QUEUE_TYPE".to_owned(), "redis".to_owned()), ("REDIS_URL".to_owned(), url)].into_iter()
+        vec![("QUEUE_TYPE".to_owned(), "redis".to_owned()), ("REDIS_URL".to_owned(), url)]
     }
 
     /// What it answers to a command, in the protocol's own writing, as far as that fits into one packet.
@@ -74,12 +75,25 @@ impl Redis {
         Ok(())
     }
 
-    /// Sends it a signal.
+    /// Stops it where it is.
     ///
     /// # Errors
     ///
     /// It has ended.
-    pub fn signal(&self, signal: Signal) -> Result<()> {
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
         let pid = self.child.id().context("it has ended")?;
         Ok(kill_process(Pid::from_raw(pid.try_into()?).context("a process id is not zero")?, signal)?)
     }

@@ -3,6 +3,7 @@
 mod builder;
 
 use std::path::Path;
+use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -12,12 +13,12 @@ use tidegate_scenario::{JournalEntry, Mock};
 
 pub use builder::WorldBuilder;
 
+use crate::backend::Server;
 use crate::chat::Chat;
 use crate::edge::RunningEdge;
 use crate::gateway::Gateway;
 use crate::member::{self, Member, Role};
 use crate::process::{self, Process};
-use crate::redis::Redis;
 use crate::session::{Hello, SessionClient};
 use crate::view::View;
 use crate::wait::eventually;
@@ -37,7 +38,7 @@ pub struct World {
     /// Who runs the prompts that wait in a server.
     pub workers: Vec<Member>,
     /// That server.
-    pub queue: Option<Redis>,
+    pub queue: Option<Server>,
     /// The provider.
     pub mock: Mock,
     /// What stands between them, where a test asked for it.
@@ -89,13 +90,23 @@ impl World {
         self.folder.path()
     }
 
-    /// Runs a `tidegate` command in the gateway's folder, which has its configuration and its ledger.
+    /// Runs a `tidegate` command in the gateway's folder and environment, which have its configuration and its ledger.
     ///
     /// # Errors
     ///
     /// It fails; the message has what it printed.
     pub async fn command(&self, arguments: &[&str]) -> Result<String> {
-        succeed(self.folder(), arguments).await
+        printed(arguments, &self.output(arguments).await?)
+    }
+
+    /// The same, however it ends.
+    ///
+    /// # Errors
+    ///
+    /// It does not start, or does not end.
+    pub async fn output(&self, arguments: &[&str]) -> Result<Output> {
+        let environment: Vec<_> = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        process::run_with(self.folder(), arguments, &environment).await
     }
 
     /// Makes a further client key with these arguments of `keys create`, and waits until the gateway takes it.
@@ -154,7 +165,7 @@ impl World {
     /// # Errors
     ///
     /// They wait in the gateway.
-    pub fn queue(&mut self) -> Result<&mut Redis> {
+    pub fn queue(&mut self) -> Result<&mut Server> {
         self.queue.as_mut().context("prompts wait in the gateway")
     }
 
@@ -251,13 +262,14 @@ pub async fn make_key(folder: &Path) -> Result<String> {
 }
 
 async fn created_key(folder: &Path, arguments: &[&str]) -> Result<String> {
-    let printed = succeed(folder, &[&["keys", "create", "--name", "e2e"], arguments].concat()).await?;
+    let arguments = [&["keys", "create", "--name", "e2e"], arguments].concat();
+    let printed = printed(&arguments, &process::run(folder, &arguments).await?)?;
     let key = printed.split_whitespace().find(|word| word.starts_with("tg_")).context("no key was printed")?;
     Ok(key.to_owned())
 }
 
-async fn succeed(folder: &Path, arguments: &[&str]) -> Result<String> {
-    let output = process::run(folder, arguments).await?;
+/// What a command printed that has to have succeeded.
+fn printed(arguments: &[&str], output: &Output) -> Result<String> {
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(output.status.success(), "tidegate {arguments:?} failed:\n{printed}{}", String::from_utf8_lossy(&output.stderr));
     Ok(printed)

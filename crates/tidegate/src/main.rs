@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Mock(mock) => command::mock::run(&mock),
         Command::Keys(keys) => command::keys::run(keys, config),
         Command::Streams(streams) => command::streams::run(streams, config),
+        Command::Tasks(tasks) => command::tasks::run(tasks, config),
         Command::Config(action) => command::config::run(action, config),
     };
     match result {

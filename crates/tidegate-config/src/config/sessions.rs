@@ -43,8 +43,19 @@ pub enum QueueBackend {
     Memory,
     /// In this Redis server (`redis://` or `rediss://`, a password may be in it); workers are processes of their own.
     Redis(Url),
-    /// With these Kafka brokers (`host:port`, at least one); workers are processes of their own.
-    Kafka(Vec<String>),
+    /// In this Kafka; workers are processes of their own.
+    Kafka(Kafka),
+}
+
+/// Topics of a Kafka cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kafka {
+    /// Brokers to begin with (`host:port`), at least one.
+    pub brokers: Vec<String>,
+    /// What the topics' names begin with.
+    pub topics: String,
+    /// How many partitions the topics get where they are made; 1 to 1,000.
+    pub partitions: u16,
 }
 
 impl QueueBackend {

@@ -1,13 +1,13 @@
 //! `[queue]` and `[sessions]` as they are written.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU16, NonZeroU32};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tidegate_core::session::Settings;
 
 use crate::defaults;
-use crate::text::{BrokerText, DurationText, OriginText, RedisText, SizeText};
+use crate::text::{BrokerText, DurationText, OriginText, RedisText, SizeText, TopicsText};
 
 /// `[queue]`
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -22,6 +22,13 @@ pub(crate) struct QueueFile {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 64))]
     pub(crate) kafka: Vec<BrokerText>,
+    /// What the names of the Kafka topics begin with; left out: `"tidegate"`, for `tidegate.log`, `tidegate.tasks` and `tidegate.sessions`. All processes that share a queue have the same. A change needs a restart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kafka_topics: Option<TopicsText>,
+    /// How many partitions the Kafka topics get where they are made; left out: 32. Topics that are there keep theirs. A change needs a restart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub(crate) kafka_partitions: Option<NonZeroU16>,
     /// Prompts that may wait in one session, beside the one that runs; `policy` says what becomes of one more.
     pub(crate) max_queue_size: NonZeroU32,
     /// Prompts that may wait in all sessions together; one more finds its session's queue full. Not below `max_queue_size`. A change needs a restart.
@@ -43,6 +50,8 @@ impl Default for QueueFile {
             backend: BackendName::Memory,
             redis: None,
             kafka: Vec::new(),
+            kafka_topics: None,
+            kafka_partitions: None,
             max_queue_size: defaults::MAX_QUEUE_SIZE,
             global_max_size: defaults::GLOBAL_MAX_SIZE,
             policy: PolicyName::Reject,
@@ -61,7 +70,7 @@ pub(crate) enum BackendName {
     Memory,
     /// In Redis, from where each `tidegate worker` takes them.
     Redis,
-    /// In Kafka, from where each `tidegate worker` takes them. Not in this version.
+    /// In Kafka, from where each `tidegate worker` takes them. The program has to be built with `--features kafka` for it.
     Kafka,
 }
 

@@ -1,11 +1,15 @@
 //! `[queue]` and `[sessions]`
 
+use std::num::NonZeroU16;
+
 use tidegate_core::session::QueuePolicy;
 
 use super::{COUNTS, Judge, count, models};
-use crate::config::{Model, Models, Queue, QueueBackend, Sessions};
+use crate::config::{Kafka, Model, Models, Queue, QueueBackend, Sessions};
+use crate::defaults::{KAFKA_PARTITIONS, KAFKA_TOPICS};
 use crate::file::{BackendName, PolicyName, QueueFile, SessionsFile};
 use crate::path::KeyPath;
+use crate::text::BrokerText;
 use crate::tree::Origin;
 
 pub(super) fn queue(file: &QueueFile, judge: &mut Judge<'_>) -> Queue {
@@ -36,19 +40,32 @@ fn backend(file: &QueueFile, judge: &mut Judge<'_>) -> Option<QueueBackend> {
         },
         BackendName::Kafka => match file.kafka.as_slice() {
             [] => ("kafka", "add kafka = [\"host:9092\"], or set KAFKA_BROKERS in the environment"),
-            brokers => return Some(QueueBackend::Kafka(brokers.iter().map(|broker| broker.0.clone()).collect())),
+            brokers => return Some(QueueBackend::Kafka(kafka(file, brokers))),
         },
     };
     judge.fault(&KeyPath::of(&["queue", address]), "is missing", remedy);
     None
 }
 
-/// Says so where an address belongs to a backend that is not chosen.
-pub(super) fn unused_addresses(file: &QueueFile, chosen: &QueueBackend) -> impl Iterator<Item = String> {
+fn kafka(file: &QueueFile, brokers: &[BrokerText]) -> Kafka {
+    Kafka {
+        brokers: brokers.iter().map(|broker| broker.0.clone()).collect(),
+        topics: file.kafka_topics.as_ref().map_or_else(|| KAFKA_TOPICS.to_owned(), |topics| topics.0.clone()),
+        partitions: file.kafka_partitions.map_or(KAFKA_PARTITIONS, NonZeroU16::get),
+    }
+}
+
+/// Says so where a setting belongs to a backend that is not chosen.
+pub(super) fn unused_settings(file: &QueueFile, chosen: &QueueBackend) -> impl Iterator<Item = String> {
     let chosen = chosen.name();
-    let written = [("redis", file.redis.is_some()), ("kafka", !file.kafka.is_empty())];
-    let unused = written.into_iter().filter(move |(backend, written)| *written && *backend != chosen);
-    unused.map(move |(backend, _)| format!("queue.{backend} has no effect, as queue.backend is {chosen:?}"))
+    let written = [
+        ("redis", "redis", file.redis.is_some()),
+        ("kafka", "kafka", !file.kafka.is_empty()),
+        ("kafka", "kafka_topics", file.kafka_topics.is_some()),
+        ("kafka", "kafka_partitions", file.kafka_partitions.is_some()),
+    ];
+    let unused = written.into_iter().filter(move |(backend, _, written)| *written && *backend != chosen);
+    unused.map(move |(_, setting, _)| format!("queue.{setting} has no effect, as queue.backend is {chosen:?}"))
 }
 
 pub(super) fn sessions(file: &SessionsFile, models: &Models, judge: &mut Judge<'_>) -> Sessions {

@@ -32,7 +32,8 @@ level = "debug"
 
 #[test]
 fn what_is_shown_loads_again_as_the_same_configuration() {
-    for file in [FILE, ""] {
+    let kafka = "[queue]\nbackend = \"kafka\"\nkafka = [\"a:9092\", \"b:9092\"]\nkafka_topics = \"staging\"\n";
+    for file in [FILE, kafka, ""] {
         let shown = show(&load(file));
         assert_eq!(show(&load(&shown)), shown);
     }

@@ -99,6 +99,17 @@ fn a_broker_is_host_and_port() {
 }
 
 #[test]
+fn names_of_topics_begin_with_what_kafka_takes_and_nothing_else() {
+    let long = "x".repeat(200);
+    for text in ["tidegate", "Team-1.tidegate_v2", &long] {
+        assert_eq!(parse_topics(text).as_deref(), Ok(text));
+    }
+    for text in ["", "tide gate", "tide/gate", "flut☃", &format!("{long}x")] {
+        assert!(parse_topics(text).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn an_origin_is_written_as_browsers_do() {
     for (text, origin) in [
         ("*", "*"),

@@ -10,10 +10,9 @@ use tempfile::TempDir;
 use tidegate_scenario::{Mock, MockSettings};
 
 use super::{PROVIDER_KEY, World, make_key};
-use crate::backend::Backend;
+use crate::backend::{Backend, Server};
 use crate::edge::Edge;
 use crate::member::{self, Member, Role};
-use crate::redis::Redis;
 
 /// A [`World`] to be.
 pub struct WorldBuilder {
@@ -29,6 +28,7 @@ pub struct WorldBuilder {
     edge: Option<Edge>,
     keys: bool,
     backend: Backend,
+    apart: bool,
     gateways: usize,
     workers: usize,
 }
@@ -48,6 +48,7 @@ impl WorldBuilder {
             edge: None,
             keys: false,
             backend: Backend::Memory,
+            apart: false,
             gateways: 1,
             workers: 1,
         }
@@ -145,6 +146,13 @@ impl WorldBuilder {
         self
     }
 
+    /// With a server that no other test uses: for tests that kill or freeze it.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.apart = true;
+        self
+    }
+
     /// So many gateways on one queue, of which each has a ledger of its own.
     #[must_use]
     pub fn gateways(mut self, count: usize) -> Self {
@@ -197,9 +205,9 @@ impl WorldBuilder {
         let provider = edge.as_ref().map_or_else(|| mock.base_url(), |edge| edge.base_url.clone());
         std::fs::write(folder.path().join("tidegate.toml"), self.configuration(&provider)?)?;
         let key = if self.keys { Some(make_key(folder.path()).await?) } else { None };
-        let queue = self.backend.start().await?;
+        let queue = self.backend.start(self.apart).await?;
         let mut environment = self.environment.clone();
-        environment.extend(queue.iter().flat_map(Redis::environment));
+        environment.extend(queue.iter().flat_map(Server::environment));
         let (mut others, mut workers) = (Vec::new(), Vec::new());
         // Before the first one writes into the ledger that they copy.
         for _ in 1..self.gateways {

@@ -11,11 +11,11 @@ use tidegate_e2e::session::Log;
 use tidegate_e2e::{Backend, Gateway, Hello, Member, Message, SessionClient, World, WorldBuilder, eventually};
 
 /// A lease that a test can wait for, and that a busy machine renews in time.
-const LEASE: &str = "[queue]\nlease = \"2s\"\n";
+pub(super) const LEASE: &str = "[queue]\nlease = \"2s\"\n";
 
 /// Two gateways and two workers on one queue, whose provider plays `scenario`.
-fn fleet(scenario: &str) -> WorldBuilder {
-    World::of(scenario).backend(Backend::Redis).gateways(2).workers(2).more(LEASE)
+fn fleet(backend: Backend, scenario: &str) -> WorldBuilder {
+    World::of(scenario).backend(backend).gateways(2).workers(2).more(LEASE)
 }
 
 /// Goes on with `session`, of which everything in `log` was seen, at `gateway`.
@@ -31,7 +31,7 @@ async fn record_at(worker: &Member, task: &str) -> Option<Value> {
 }
 
 /// Which of the workers runs a task now.
-async fn runner(world: &World, task: &str) -> Result<usize> {
+pub(super) async fn runner(world: &World, task: &str) -> Result<usize> {
     eventually(format!("somebody runs {task}"), async || {
         for (place, worker) in world.workers.iter().enumerate() {
             if record_at(worker, task).await.is_some_and(|record| record["status"].is_null()) {

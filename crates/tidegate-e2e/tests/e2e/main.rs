@@ -1,5 +1,8 @@
 //! Tidegate's behaviour over real sockets, with real servers and real SDKs. A file for each behaviour, in the order of a stream's life.
 
+#[macro_use]
+mod backends;
+
 mod control;
 
 mod client_http;
@@ -42,6 +45,7 @@ mod second_look;
 mod secrets;
 mod spend;
 mod streams_command;
+mod tasks_command;
 
 mod deployment;
 mod proxy;

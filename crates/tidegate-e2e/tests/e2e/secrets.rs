@@ -7,7 +7,7 @@ use serde_json::json;
 use tidegate_e2e::chat::request;
 use tidegate_e2e::websocket::{BINARY, TEXT};
 use tidegate_e2e::world::PROVIDER_KEY;
-use tidegate_e2e::{Answer, Chat, Edge, ForwardProxy, Frame, Heard, Manner, WebSocket, World, WorldBuilder, eventually};
+use tidegate_e2e::{Answer, Backend, Chat, Edge, ForwardProxy, Frame, Heard, Manner, WebSocket, World, WorldBuilder, eventually};
 
 /// The proxy's name and password in an address, and everything that would give them away.
 const CREDENTIALS: &str = "gatekeeper:h%26nter-two";
@@ -48,15 +48,19 @@ async fn everything_told(world: &World, models: &[&str]) -> Result<String> {
     Ok(told)
 }
 
-/// What the gateway logged, and every file that it wrote.
+/// What the gateway and its workers logged, and every file that they wrote.
 fn everything_kept(world: &World) -> Result<String> {
-    let mut kept = format!("log: {}\n", world.gateway.printed());
-    for file in std::fs::read_dir(world.folder())? {
-        let path = file?.path();
-        if path.ends_with("tidegate.toml") {
-            continue;
+    let mut kept = String::new();
+    let workers = world.workers.iter().map(|worker| (&worker.process, worker.folder()));
+    for (process, folder) in std::iter::once((&world.gateway, world.folder())).chain(workers) {
+        writeln!(kept, "log: {}", process.printed())?;
+        for file in std::fs::read_dir(folder)? {
+            let path = file?.path();
+            if path.ends_with("tidegate.toml") {
+                continue;
+            }
+            writeln!(kept, "{}: {}", path.display(), String::from_utf8_lossy(&std::fs::read(&path)?))?;
         }
-        writeln!(kept, "{}: {}", path.display(), String::from_utf8_lossy(&std::fs::read(&path)?))?;
     }
     Ok(kept)
 }
@@ -134,13 +138,14 @@ async fn a_reload_that_is_refused_tells_no_secret() -> Result<()> {
 /// In every prompt and every answer, and nowhere else.
 const SAID: &str = "spoken-in-confidence";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_said_in_a_session_is_in_no_log_line_whatever_the_log_is_asked_for() -> Result<()> {
+on_every_backend!(what_is_said_in_a_session_is_in_no_log_line_whatever_the_log_is_asked_for);
+
+async fn what_is_said_in_a_session_is_in_no_log_line_whatever_the_log_is_asked_for(backend: Backend) -> Result<()> {
     let call = json!({"index": 0, "id": "call_1", "type": "function", "function": {"name": "note", "arguments": SAID}});
     let chunk = json!({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"tool_calls": [call]}}]});
     let scenario = format!("m: '{SAID}' end; cut: '{SAID}' cut; tools: data '{chunk}' end; refused: status 400 message '{SAID}'");
     let everything = "trace,tungstenite=trace,tungstenite::protocol=trace,tokio_tungstenite=trace,tidegate_gateway::session=trace";
-    let (world, key) = World::of(&scenario).environment("RUST_LOG", everything).start_with_key().await?;
+    let (world, key) = World::of(&scenario).backend(backend).environment("RUST_LOG", everything).start_with_key().await?;
     let addr = world.gateway.addr();
 
     // The ways in: by a ticket, and by a key among the subprotocols.
@@ -174,7 +179,7 @@ async fn what_is_said_in_a_session_is_in_no_log_line_whatever_the_log_is_asked_f
     }
 
     // Both are over, and the log has come to the last of it.
-    eventually("the records", async || world.gateway.metric("tidegate_streams_total").await.ok().filter(|ended| *ended > 0.0)).await?;
+    world.closed_records().await?;
     let kept = everything_kept(&world)?;
     none_of(&[SAID, &key, &ticket, PROVIDER_KEY], &kept);
     assert!(kept.contains("\"level\":\"DEBUG\""), "the log was to tell everything: {}", world.gateway.printed());

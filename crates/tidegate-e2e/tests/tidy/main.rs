@@ -31,9 +31,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("gateway", &["core", "wire", "config", "ledger", "queue"]),
     ("scenario", &["core", "wire"]),
     ("servers", &[]),
-    ("tidegate", &["core", "wire", "config", "ledger", "gateway", "scenario"]),
-    ("e2e", &["core", "wire", "config", "ledger", "gateway", "scenario"]),
-    ("bench", &["scenario"]),
+    ("tidegate", &["core", "wire", "config", "ledger", "queue", "gateway", "scenario"]),
+    ("e2e", &["core", "wire", "config", "ledger", "gateway", "scenario", "servers"]),
+    ("bench", &["servers"]),
 ];
 
 /// External crates that the sans-IO crates may use in production.

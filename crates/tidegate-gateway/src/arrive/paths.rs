@@ -8,7 +8,7 @@ use tidegate_core::breaker::State;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::StreamId;
 use tidegate_core::record::StreamRecord;
-use tidegate_queue::Depth;
+use tidegate_queue::{Depth, Queue};
 use tidegate_wire::names::{path, session as names, value};
 use tidegate_wire::openai_chat;
 
@@ -83,12 +83,13 @@ async fn metrics(gateway: &Gateway) -> Response {
         gateway.metrics.provider_keys(&provider.name, serving, provider.keys.count() - serving);
     }
     let sessions = &gateway.sessions;
-    let queue = match &gateway.queue {
+    let depth = match &gateway.queue {
         None => Some(Depth { waiting: sessions.pool.waiting() as u64, running: sessions.pool.running() as u64 }),
         Some(queue) => queue.depth().await.ok(),
     };
     let present = Present {
-        queue,
+        queue_up: gateway.queue.as_ref().is_none_or(Queue::is_available),
+        depth,
         open_streams: gateway.permits.running(),
         ledger_pending: gateway.ledger.pending(),
         activities: gateway.tasks.running(),

@@ -70,7 +70,9 @@ pub struct Present {
     /// Prompts whose turn it is, and that wait for one of those places.
     pub pool_waiting: usize,
     /// Prompts whose turn it is and prompts that run: in this process, or in the queue that all share. `None` where that does not answer.
-    pub queue: Option<Depth>,
+    pub depth: Option<Depth>,
+    /// Prompts can be queued.
+    pub queue_up: bool,
     /// What a shutdown would wait for: connections, sessions and what goes on without a client.
     pub activities: usize,
 }
@@ -275,11 +277,11 @@ impl Metrics {
             self.breakers.get_or_create(&labels).set(state);
             self.outstanding.get_or_create(&labels).set(target.outstanding.into());
         }
-        if let Some(Depth { waiting, running }) = present.queue {
+        if let Some(Depth { waiting, running }) = present.depth {
             self.queue_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
             self.queue_running.set(i64::try_from(running).unwrap_or(i64::MAX));
         }
-        self.queue_up.set(i64::from(present.queue.is_some()));
+        self.queue_up.set(i64::from(present.queue_up));
         for (gauge, count) in [
             (&self.open, present.open_streams),
             (&self.ledger_pending, present.ledger_pending),

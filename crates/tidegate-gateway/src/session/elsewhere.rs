@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tidegate_core::Moment;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::{KeyId, SessionId, TaskId};
-use tidegate_core::session::{Noted, Places, Session, Settings, Snapshot, TaskEnd};
+use tidegate_core::session::{Noted, Places, Session, Settings, TaskEnd};
 use tidegate_queue::{End, Entry, Output, Owner, Past, Queue, QueueError, Tenure};
 use tokio::time::Instant;
 
@@ -32,6 +32,8 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const FREE_AGAIN: Duration = Duration::from_millis(100);
 /// How long a worker may take to hear why its prompt ends.
 const LAST_WORD: Duration = Duration::from_secs(2);
+/// Holds the sessions that no other gateway may go on with. No key is called so.
+const NOBODY: &str = "nobody";
 /// What a client reads of a prompt whose queue is gone.
 const UNREACHABLE: &str = "the queue of prompts cannot be reached right now; what was said so far stands, and the rest is lost";
 /// What it reads of one whose worker is gone.
@@ -41,8 +43,7 @@ const WORKER_LOST: &str = "the worker that ran it was lost after a part of the a
 pub(super) struct Elsewhere {
     queue: Queue,
     id: SessionId,
-    key: Option<KeyId>,
-    ttl: Duration,
+    tenure: Tenure,
     /// Another gateway may go on with it, so it is noted what its client says.
     is_kept: bool,
     /// `None` before the first prompt.
@@ -86,22 +87,6 @@ pub(super) enum FromQueue {
     Gone,
 }
 
-/// What this gateway writes into the log.
-#[derive(Serialize, Deserialize)]
-enum Logged {
-    /// The session begins, for the holder of this key.
-    Begun { key: Option<KeyId> },
-    /// Its client said something.
-    Noted(Noted),
-}
-
-/// A snapshot as the queue keeps it.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    key: Option<KeyId>,
-    session: Snapshot,
-}
-
 /// A session that another gateway left.
 pub(super) struct Adopted {
     pub(super) session: Session,
@@ -109,12 +94,12 @@ pub(super) struct Adopted {
 }
 
 impl Elsewhere {
+    /// The place of a session of whoever holds `key`. Nothing is asked of the queue before there is something to say.
     pub(super) fn new(queue: Queue, id: SessionId, key: Option<KeyId>, ttl: Duration, is_kept: bool) -> Self {
         Self {
             queue,
             id,
-            key,
-            ttl,
+            tenure: if is_kept { tenure(key, ttl) } else { Tenure { ttl, holder: NOBODY.to_owned() } },
             is_kept,
             owner: None,
             preparing: None,
@@ -187,13 +172,12 @@ impl Elsewhere {
         if !self.is_kept || self.in_doubt.is_some() {
             return Ok(());
         }
-        let begun = self.owner.is_none().then_some(Logged::Begun { key: self.key });
-        let entries: Vec<Bytes> = begun.iter().chain(&[Logged::Noted(noted)]).map(json).collect();
+        let entry = json(&noted);
+        self.logged += entry.len();
         let written = match self.owner().await {
-            Ok(owner) => owner.journal(&entries).await,
+            Ok(owner) => owner.journal(&[entry]).await,
             Err(error) => Err(error),
         };
-        self.logged += entries.iter().map(Bytes::len).sum::<usize>();
         self.judge(written)
     }
 
@@ -289,7 +273,7 @@ impl Elsewhere {
 
     /// Writes down all of the session, in the place of what the log says of it; nothing, where nobody else goes on with it.
     pub(super) async fn keep(&mut self, session: &Session, now: Moment) {
-        let kept = if self.is_kept { json(&Kept { key: self.key, session: session.snapshot(now) }) } else { Bytes::new() };
+        let kept = if self.is_kept { json(&session.snapshot(now)) } else { Bytes::new() };
         let size = kept.len();
         let written = match self.owner().await {
             Ok(owner) => owner.snapshot(kept).await,
@@ -335,10 +319,9 @@ impl Elsewhere {
         match &mut self.owner {
             Some(owner) => Ok(owner),
             none => {
-                let terms = tenure(self.key, self.ttl);
-                let created = match self.queue.create(self.id, terms.clone()).await {
+                let created = match self.queue.create(self.id, self.tenure.clone()).await {
                     // Nobody else knows it: an earlier attempt was given up here and came through there.
-                    Err(QueueError::Fenced) => self.queue.adopt(self.id, terms).await?.ok_or(QueueError::Gone)?.0,
+                    Err(QueueError::Fenced) => self.queue.adopt(self.id, self.tenure.clone()).await?.ok_or(QueueError::Gone)?.0,
                     created => created?,
                 };
                 Ok(none.insert(created))
@@ -391,7 +374,7 @@ pub(super) async fn adopt(
     now: Moment,
 ) -> Option<Adopted> {
     let (owner, past) = queue.adopt(id, tenure(key, settings.resume_ttl)).await.ok()??;
-    let session = replay(past, id, key, settings, places, now)?;
+    let session = replay(past, id, settings, places, now)?;
     let elsewhere = Elsewhere { owner: Some(owner), ..Elsewhere::new(queue.clone(), id, key, settings.resume_ttl, true) };
     Some(Adopted { session, elsewhere })
 }
@@ -401,33 +384,18 @@ fn tenure(key: Option<KeyId>, ttl: Duration) -> Tenure {
     Tenure { ttl, holder: key.map_or_else(String::new, |key| key.to_string()) }
 }
 
-/// The session as its owner left it.
-fn replay(past: Past, id: SessionId, key: Option<KeyId>, settings: &Arc<Settings>, places: &Places, now: Moment) -> Option<Session> {
+/// The session as its owner left it. `None` where another version wrote what this one cannot read.
+fn replay(past: Past, id: SessionId, settings: &Arc<Settings>, places: &Places, now: Moment) -> Option<Session> {
     let (settings, places) = (Arc::clone(settings), places.clone());
-    let mut entries = past.entries.into_iter();
-    let (owner, mut session) = match past.snapshot {
-        Some(kept) => {
-            let Kept { key, session } = serde_json::from_slice(&kept).ok()?;
-            (key, Session::restore(session, settings, places, now))
-        }
-        None => {
-            let Some(Entry::Journal(begun)) = entries.next() else { return None };
-            let Logged::Begun { key } = serde_json::from_slice(&begun).ok()? else { return None };
-            (key, Session::forgotten(id, settings, places, now))
-        }
+    let mut session = match past.snapshot {
+        Some(kept) => Session::restore(serde_json::from_slice(&kept).ok()?, settings, places, now),
+        None => Session::forgotten(id, settings, places, now),
     };
-    if owner != key {
-        return None;
-    }
     // What it says was said, and what it starts or stops is looked up once all is known.
     let mut said = Vec::new();
-    for entry in entries {
+    for entry in past.entries {
         match entry {
-            Entry::Journal(logged) => {
-                if let Logged::Noted(noted) = serde_json::from_slice(&logged).ok()? {
-                    session.replay(noted, now, &mut said);
-                }
-            }
+            Entry::Journal(noted) => session.replay(serde_json::from_slice(&noted).ok()?, now, &mut said),
             Entry::Output(output) => {
                 if let Some((task, happening)) = read(output) {
                     session.handle(happening.into_input(task), now, &mut said);
@@ -443,11 +411,13 @@ fn replay(past: Past, id: SessionId, key: Option<KeyId>, settings: &Arc<Settings
 fn read(output: Output) -> Option<(TaskId, Happening)> {
     match output {
         Output::Piece { task, data } => Some((task, serde_json::from_slice(&data).ok()?)),
-        Output::Ended { task, end } => Some((task, Happening::Ended(end_of(end)))),
+        Output::Ended { task, end } => Some((task, Happening::Ended(end_of(&end)))),
     }
 }
 
-fn end_of(end: End) -> TaskEnd {
+/// What the end that the queue has of a task means: what the task's client is told.
+#[must_use]
+pub fn end_of(end: &End) -> TaskEnd {
     let failed = |failure, message: Option<&str>, partial| TaskEnd::Failed {
         failure,
         message: message.map(Arc::from),
@@ -456,7 +426,7 @@ fn end_of(end: End) -> TaskEnd {
         stream: None,
     };
     match end {
-        End::Settled(end) => serde_json::from_slice(&end).unwrap_or_else(|_| failed(Failure::Internal, None, false)),
+        End::Settled(end) => serde_json::from_slice(end).unwrap_or_else(|_| failed(Failure::Internal, None, false)),
         End::Lost => failed(Failure::UpstreamCut, Some(WORKER_LOST), true),
         End::GivenUp => failed(Failure::Internal, Some("worker after worker was lost while it ran this prompt"), false),
         End::Cancelled => failed(Failure::Cancelled, None, false),

@@ -32,8 +32,8 @@ pub async fn work(gateway: Arc<Gateway>, queue: Queue) {
     let mut stage = gateway.drain.watch();
     loop {
         let leased = async {
-            let slot = gateway.sessions.pool.slot().await;
-            queue.lease().await.map(|lease| (lease, slot))
+            let place = gateway.sessions.pool.reserve().await;
+            queue.lease().await.map(|lease| (lease, place.filled()))
         };
         let leased = tokio::select! {
             biased;
@@ -42,10 +42,8 @@ pub async fn work(gateway: Arc<Gateway>, queue: Queue) {
         };
         match leased {
             Ok((lease, slot)) => gateway.tasks.spawn(run(Arc::clone(&gateway), lease, slot)),
-            Err(error) => {
-                tracing::warn!(%error, "no prompts can be leased");
-                tokio::time::sleep(ASK_AGAIN).await;
-            }
+            // The queue says so itself, once.
+            Err(_) => tokio::time::sleep(ASK_AGAIN).await,
         }
     }
 }

@@ -29,6 +29,7 @@ mod run;
 mod socket;
 mod work;
 
+pub use elsewhere::end_of;
 pub use open::open;
 pub use queue::{BadQueue, queue};
 pub use registry::Sessions;

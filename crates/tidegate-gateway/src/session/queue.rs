@@ -1,7 +1,7 @@
 //! The queue between gateways and workers, as the settings say.
 
 use thiserror::Error;
-use tidegate_config::QueueBackend;
+use tidegate_config::{Kafka, QueueBackend};
 use tidegate_core::session;
 use tidegate_queue::{Queue, Settings};
 
@@ -9,11 +9,11 @@ use tidegate_queue::{Queue, Settings};
 const ATTEMPTS: u32 = 5;
 
 /// A queue that cannot be used as configured.
-#[derive(Debug, Error)]
+#[derive(Debug, PartialEq, Eq, Error)]
 pub enum BadQueue {
-    /// Its address.
-    #[error("queue.redis: {0}")]
-    Address(String),
+    /// This setting is no address of one, for that reason.
+    #[error("queue.{0}: {1}")]
+    Address(&'static str, String),
     /// This program has no part for it.
     #[error("queue.backend: this program was built without {0}; build it with `--features {0}`")]
     NotBuilt(&'static str),
@@ -30,7 +30,30 @@ pub fn queue(settings: &tidegate_config::Queue) -> Result<Option<Queue>, BadQueu
     let shared = Settings { lease: settings.lease, attempts: ATTEMPTS, global_max_size, window };
     match &settings.backend {
         QueueBackend::Memory => Ok(None),
-        QueueBackend::Redis(url) => Queue::redis(url.as_str(), shared).map(Some).map_err(BadQueue::Address),
-        QueueBackend::Kafka(_) => Err(BadQueue::NotBuilt("kafka")),
+        QueueBackend::Redis(url) => Queue::redis(url.as_str(), shared).map(Some).map_err(|problem| BadQueue::Address("redis", problem)),
+        QueueBackend::Kafka(kafka) => in_kafka(kafka, shared).map(Some),
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn in_kafka(kafka: &Kafka, settings: Settings) -> Result<Queue, BadQueue> {
+    let topics = tidegate_queue::Topics { prefix: kafka.topics.clone(), partitions: kafka.partitions };
+    Queue::kafka(&kafka.brokers.join(","), topics, settings).map_err(|problem| BadQueue::Address("kafka", problem.to_string()))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn in_kafka(_: &Kafka, _: Settings) -> Result<Queue, BadQueue> {
+    Err(BadQueue::NotBuilt("kafka"))
+}
+
+/// Whether this program has a part for the backend that is chosen: what can be judged without opening it.
+///
+/// # Errors
+///
+/// [`BadQueue::NotBuilt`].
+pub fn is_built(backend: &QueueBackend) -> Result<(), BadQueue> {
+    match backend {
+        QueueBackend::Kafka(_) if !cfg!(feature = "kafka") => Err(BadQueue::NotBuilt("kafka")),
+        _ => Ok(()),
     }
 }

@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientContext, TopicPartitionList};
 use tracing::{debug, info};
 
-use super::cluster::{Cluster, Reader};
+use super::cluster::{Cluster, Reader, STEADY};
 use super::lock;
 use super::worker::{Known, Partition, Source};
 use crate::settings::Settings;
@@ -35,6 +35,7 @@ pub(super) fn member(cluster: &Cluster, known: Arc<Mutex<Known>>, settings: &Set
         ("heartbeat.interval.ms", "500"),
         // Only what has to move moves, and the rest is worked on meanwhile.
         ("partition.assignment.strategy", "cooperative-sticky"),
+        STEADY,
     ];
     cluster.reader(Group { known }, &settings)
 }

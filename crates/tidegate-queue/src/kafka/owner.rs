@@ -36,7 +36,8 @@ enum Step {
 
 impl Owner {
     pub(super) async fn create(home: Arc<Home>, session: SessionId, tenure: &Tenure) -> Result<Self, QueueError> {
-        if home.sessions.pointers.find(session).await?.is_some() {
+        // Where this has not been read yet, an earlier attempt of this process is meant, and the session begins once more.
+        if home.sessions.pointers.lives(session) {
             return Err(QueueError::Fenced);
         }
         let view = home.sessions.insert(session, Pointer::new(tenure.clone()), false).await?;
@@ -147,7 +148,12 @@ impl Owner {
         let known = self.known(|view| (view.fold.task().map(|task| task.id), view.fold.ended_last(task)))?;
         match known {
             (_, true) => return Ok(()),
-            (Some(current), _) if current != task => return Err(QueueError::Busy),
+            (Some(current), _) if current != task => {
+                // In an outage nobody hears that it is over.
+                let cluster = &self.home.cluster;
+                cluster.end_of(&cluster.topics.log(), self.view.partition).await?;
+                return Err(QueueError::Busy);
+            }
             (Some(_), _) => {}
             (None, _) => {
                 self.home.depths.take_place(self.home.sessions.settings.global_max_size).await?;

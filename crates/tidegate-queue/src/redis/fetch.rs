@@ -12,7 +12,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisError, RedisResult, cmd};
 use tidegate_core::id::{SessionId, TaskId};
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
+use tracing::{error, info, warn};
 
 use super::entries::{Raw, RawEntry};
 use super::lease::{Begun, Lease};
@@ -43,6 +43,7 @@ pub(super) async fn lease(wanted: &mpsc::Sender<Wanted>) -> Result<Lease, QueueE
 pub(super) async fn fetch(process: Arc<Process>, mut asked: mpsc::Receiver<Wanted>) {
     let mut waiting = VecDeque::new();
     let mut connection = None;
+    let mut is_failing = false;
     loop {
         waiting.retain(|wanted: &Wanted| !wanted.is_closed());
         if waiting.is_empty() {
@@ -52,11 +53,20 @@ pub(super) async fn fetch(process: Arc<Process>, mut asked: mpsc::Receiver<Wante
         while let Ok(wanted) = asked.try_recv() {
             waiting.push_back(wanted);
         }
-        if let Err(error) = fetch_some(&process, &mut connection, &mut waiting).await {
-            connection = None;
-            for wanted in waiting.drain(..) {
-                // Whoever is gone needs no answer.
-                drop(wanted.send(Err(error.clone())));
+        let fetched = fetch_some(&process, &mut connection, &mut waiting).await;
+        let has_failed = std::mem::replace(&mut is_failing, fetched.is_err());
+        match fetched {
+            Ok(()) if has_failed => info!("tasks are fetched again"),
+            Ok(()) => {}
+            Err(error) => {
+                if !has_failed {
+                    warn!(%error, "no tasks can be fetched");
+                }
+                connection = None;
+                for wanted in waiting.drain(..) {
+                    // Whoever is gone needs no answer.
+                    drop(wanted.send(Err(error.clone())));
+                }
             }
         }
     }

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Subcommand;
+use tidegate_gateway::session;
+
+use super::WrongUsage;
 
 /// What to do with the configuration.
 #[derive(Debug, Clone, Copy, Subcommand)]
@@ -23,6 +26,7 @@ pub(crate) fn run(action: Action, config: Option<PathBuf>) -> Result<()> {
         Action::Show => println!("{}", tidegate_config::show(&super::load(config, Vec::new())?.config)),
         Action::Check => {
             let loaded = super::load(config, Vec::new())?;
+            session::queue::is_built(&loaded.config.queue.backend).map_err(|error| WrongUsage(error.to_string()))?;
             for warning in &loaded.warnings {
                 println!("warning: {warning}");
             }

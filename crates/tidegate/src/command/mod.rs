@@ -5,9 +5,11 @@ pub(crate) mod keys;
 pub(crate) mod mock;
 pub(crate) mod serve;
 pub(crate) mod streams;
+pub(crate) mod tasks;
 pub(crate) mod worker;
 
-use std::io::IsTerminal;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write as _};
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -30,7 +32,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run the gateway (also without any command).
     Serve(serve::Serve),
-    /// Run the prompts of sessions that gateways put into a Redis queue.
+    /// Run the prompts of sessions that gateways put into a queue in Redis or Kafka.
     Worker(worker::Worker),
     /// Run the fault-injecting mock provider.
     Mock(mock::MockArguments),
@@ -40,6 +42,9 @@ pub(crate) enum Command {
     /// Look at stream records.
     #[command(subcommand)]
     Streams(streams::Streams),
+    /// Look at the prompts of sessions in Kafka's log.
+    #[command(subcommand)]
+    Tasks(tasks::Tasks),
     /// Check, describe or show the configuration.
     #[command(subcommand)]
     Config(config::Action),
@@ -58,4 +63,18 @@ pub(crate) struct WrongUsage(pub(crate) String);
 pub(crate) fn load(config: Option<PathBuf>, flags: Vec<Flag>) -> Result<Loaded> {
     let sources = Sources::of_process(config, flags);
     Config::load(&sources).map_err(|errors| WrongUsage(errors.render(std::io::stderr().is_terminal())).into())
+}
+
+/// Prints lines. Unlike `println!` it does not panic where nobody reads them: see [`while_it_is_read`].
+fn print(lines: impl Display) -> Result<()> {
+    Ok(writeln!(io::stdout(), "{lines}")?)
+}
+
+/// What became of a command that prints much. That the reader of its output closed it, as `head` does, is no failure.
+fn while_it_is_read(printed: Result<()>) -> Result<()> {
+    let has_enough = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    match printed {
+        Err(error) if error.downcast_ref().is_some_and(has_enough) => Ok(()),
+        printed => printed,
+    }
 }

@@ -1,7 +1,5 @@
 //! `tidegate streams list|show|tail`.
 
-use std::fmt::Display;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,7 +11,7 @@ use tidegate_core::record::{Status, StreamRecord};
 use tidegate_ledger::{Cursor, Filter, Reader, StatusFilter};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::WrongUsage;
+use super::{WrongUsage, print, while_it_is_read};
 
 /// How often `tail` looks. A person reads it.
 const LOOK: Duration = Duration::from_millis(300);
@@ -67,15 +65,7 @@ pub(crate) fn run(streams: Streams, config: Option<PathBuf>) -> Result<()> {
         Streams::Show { id } => show(&reader, &id),
         Streams::Tail { json } => tail(&reader, json),
     };
-    match shown {
-        Err(error) if has_enough(&error) => Ok(()),
-        shown => shown,
-    }
-}
-
-/// Whether the reader of the output closed it, as `head` does: no failure.
-fn has_enough(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    while_it_is_read(shown)
 }
 
 fn list(reader: &Reader, wanted: &List) -> Result<()> {
@@ -137,11 +127,6 @@ fn tail(reader: &Reader, json: bool) -> Result<()> {
             }
         }
     })
-}
-
-/// Prints lines. Unlike `println!` it does not panic where nobody reads them.
-fn print(lines: impl Display) -> Result<()> {
-    Ok(writeln!(io::stdout(), "{lines}")?)
 }
 
 fn row(record: &StreamRecord) -> [String; 8] {

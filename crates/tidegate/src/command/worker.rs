@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &Worker, config: Option<PathBuf>) -> Result<()> {
 
 fn duty(arguments: &Worker, config: &Config) -> Result<Duty> {
     if config.queue.backend == QueueBackend::Memory {
-        let message = "a worker needs a queue that it shares with gateways: set queue.backend (or QUEUE_TYPE) to redis, as they have it.\n\
+        let message = "a worker needs a queue that it shares with gateways: set queue.backend (or QUEUE_TYPE) to redis or kafka, as they have it.\n\
                        With the memory backend a gateway runs its prompts itself.";
         return Err(WrongUsage(message.to_owned()).into());
     }

@@ -145,6 +145,8 @@ backend = "rabbitmq"
 policy = "drop"
 redis = "redis.internal:6379"
 kafka = ["kafka-1", "kafka://kafka-2:9092", "[::1]:0"]
+kafka_topics = "tide gate"
+kafka_partitions = 0
 brokers = "a:9092"
 "#,
         &expect![[r#"
@@ -184,11 +186,23 @@ brokers = "a:9092"
             6 | kafka = ["kafka-1", "kafka://kafka-2:9092", "[::1]:0"]
               |                                             ^^^^^^^^^ write both, such as "kafka-1:9092"
 
-            error: queue.brokers: there is no such setting
-             --> tidegate.toml:7:1
+            error: queue.kafka_topics: "tide gate" is no beginning of a topic's name
+             --> tidegate.toml:7:16
               |
-            7 | brokers = "******"
-              | ^^^^^^^ write "backend", "global_max_size", "kafka", "lease", "max_queue_size", "max_workers", "min_workers", "policy" or "redis"
+            7 | kafka_topics = "tide gate"
+              |                ^^^^^^^^^^^ write up to 200 letters, digits, dots, dashes and underscores, such as "tidegate"
+
+            error: queue.kafka_partitions: 0 is not above zero
+             --> tidegate.toml:8:20
+              |
+            8 | kafka_partitions = 0
+              |                    ^ write a whole number from 1 to 1000
+
+            error: queue.brokers: there is no such setting
+             --> tidegate.toml:9:1
+              |
+            9 | brokers = "******"
+              | ^^^^^^^ write "backend", "global_max_size", "kafka", "kafka_partitions", "kafka_topics", "lease", "max_queue_size", "max_workers", "min_workers", "policy" or "redis"
         "#]],
     );
 }
@@ -240,14 +254,8 @@ fn a_queue_outside_this_process_is_refused_and_its_password_not_shown() {
         "#]],
     );
     check(
-        "[queue]\nbackend = \"kafka\"\nredis = \"rediss://name:secret@cache:port\"\n",
+        "[queue]\nbackend = \"redis\"\nredis = \"rediss://name:secret@cache:port\"\n",
         &expect![[r#"
-        error: queue.backend: "kafka" is not available in this version
-         --> tidegate.toml:2:11
-          |
-        2 | backend = "kafka"
-          |           ^^^^^^^ write "memory", or set QUEUE_TYPE=memory in the environment; prompts wait in this process
-
         error: queue.redis: the value is no address of a Redis server
          --> tidegate.toml:3:9
           |

@@ -59,12 +59,15 @@ fn the_addresses_of_queues_that_are_not_chosen_are_meant_for_other_programs() {
 }
 
 #[test]
-fn an_address_without_its_backend_is_answered_with_a_warning() {
-    let loaded = load_with("[queue]\nredis = \"redis://cache\"\nkafka = [\"a:9092\"]\n", &[]);
-    assert_eq!(
-        loaded.warnings,
-        ["queue.redis has no effect, as queue.backend is \"memory\"", "queue.kafka has no effect, as queue.backend is \"memory\"",]
-    );
+fn a_setting_of_a_queue_that_is_not_chosen_is_answered_with_a_warning() {
+    let queue = "[queue]\nredis = \"redis://cache\"\nkafka = [\"a:9092\"]\nkafka_topics = \"b\"\nkafka_partitions = 4\n";
+    let unused = |settings: &[&str], backend| -> Vec<String> {
+        settings.iter().map(|setting| format!("queue.{setting} has no effect, as queue.backend is {backend:?}")).collect()
+    };
+    let of_kafka = ["kafka", "kafka_topics", "kafka_partitions"];
+    assert_eq!(load_with(queue, &[]).warnings, unused(&[&["redis"], of_kafka.as_slice()].concat(), "memory"));
+    assert_eq!(load_with(queue, &[("QUEUE_TYPE", "redis")]).warnings, unused(&of_kafka, "redis"));
+    assert_eq!(load_with(queue, &[("QUEUE_TYPE", "kafka")]).warnings, unused(&["redis"], "kafka"));
 }
 
 #[test]

@@ -2,7 +2,7 @@ use url::Url;
 
 use super::*;
 use crate::errors::Faults;
-use crate::text::{BrokerText, RedisText};
+use crate::text::{RedisText, TopicsText};
 use crate::tree::Node;
 
 /// The backend of these settings, or the faults that are found.
@@ -20,8 +20,22 @@ fn a_backend_comes_with_its_own_address_and_without_the_others() {
     let chosen = |backend| backend_of(&QueueFile { backend, ..both.clone() });
     assert_eq!(chosen(BackendName::Memory), Ok(QueueBackend::Memory));
     assert_eq!(chosen(BackendName::Redis), Ok(QueueBackend::Redis(url)));
-    assert_eq!(chosen(BackendName::Kafka), Ok(QueueBackend::Kafka(vec!["a:9092".to_owned()])));
+    let (brokers, topics) = (vec!["a:9092".to_owned()], "tidegate".to_owned());
+    assert_eq!(chosen(BackendName::Kafka), Ok(QueueBackend::Kafka(Kafka { brokers, topics, partitions: 32 })));
     assert!(!format!("{:?}", chosen(BackendName::Redis)).contains("secret"));
+}
+
+#[test]
+fn topics_in_kafka_have_the_name_and_the_partitions_that_are_written() {
+    let file = QueueFile {
+        backend: BackendName::Kafka,
+        kafka: vec![BrokerText("a:9092".to_owned()), BrokerText("b:9092".to_owned())],
+        kafka_topics: Some(TopicsText("staging".to_owned())),
+        kafka_partitions: NonZeroU16::new(6),
+        ..QueueFile::default()
+    };
+    let (brokers, topics) = (vec!["a:9092".to_owned(), "b:9092".to_owned()], "staging".to_owned());
+    assert_eq!(backend_of(&file), Ok(QueueBackend::Kafka(Kafka { brokers, topics, partitions: 6 })));
 }
 
 #[test]

@@ -4,9 +4,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
-use tidegate_e2e::{Chat, Gateway, Message, Prompt, SessionClient, World, eventually};
+use tidegate_e2e::{Backend, Chat, Gateway, Message, Prompt, SessionClient, World, eventually};
 
 use super::{back_at, completes, fleet};
+
+on_every_server!(
+    a_server_that_is_killed_and_started_again_loses_nothing_that_was_queued,
+    a_worker_that_lost_its_lease_in_an_outage_is_replaced_like_one_that_died,
+    while_the_server_is_gone_everything_is_typed_and_once_it_is_back_all_is_well,
+    a_server_that_hangs_is_as_good_as_gone,
+    gateways_and_workers_that_start_before_their_server_wait_for_it,
+);
 
 /// Within this a prompt is refused while there is no queue. It is a promise.
 const AT_ONCE: Duration = Duration::from_secs(2);
@@ -19,9 +27,8 @@ async fn notices(gateway: &Gateway) -> Result<()> {
     eventually("the queue is missed", async || gateway.metric("tidegate_queue_up").await.ok().filter(|up| *up == 0.0)).await.map(drop)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_is_killed_and_started_again_loses_nothing_that_was_queued() -> Result<()> {
-    let mut world = World::of("m: words 60 every 20ms end").backend(tidegate_e2e::Backend::Redis).more(PATIENT).start().await?;
+async fn a_server_that_is_killed_and_started_again_loses_nothing_that_was_queued(backend: Backend) -> Result<()> {
+    let mut world = World::of("m: words 60 every 20ms end").backend(backend).apart().more(PATIENT).start().await?;
     let mut clients = Vec::new();
     for _ in 0..5 {
         let mut client = world.session().await?;
@@ -42,9 +49,8 @@ async fn a_server_that_is_killed_and_started_again_loses_nothing_that_was_queued
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_lost_its_lease_in_an_outage_is_replaced_like_one_that_died() -> Result<()> {
-    let mut world = fleet("quiet: stall | 'hello' end; m: words 5 stall").start().await?;
+async fn a_worker_that_lost_its_lease_in_an_outage_is_replaced_like_one_that_died(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "quiet: stall | 'hello' end; m: words 5 stall").apart().start().await?;
     let (mut unseen, mut seen) = (world.session().await?, world.session().await?);
     let (first, second) = (unseen.ask(&Prompt::to("quiet")).await?, seen.ask(&Prompt::to("m")).await?);
     world.journal("quiet", |_| true).await?;
@@ -121,25 +127,21 @@ async fn outlives_an_outage(
 
 const MIXED: &str = "m: 'hello' end; slow: words 3 stall; quiet: stall; long: words 150 every 100ms end";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn while_the_server_is_gone_everything_is_typed_and_once_it_is_back_all_is_well() -> Result<()> {
-    let mut world = fleet(MIXED).start().await?;
+async fn while_the_server_is_gone_everything_is_typed_and_once_it_is_back_all_is_well(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, MIXED).apart().start().await?;
     let (gone, back) =
         (async |world: &mut World| world.queue()?.kill().await, async |world: &mut World| world.queue()?.start_again().await);
     outlives_an_outage(&mut world, gone, back).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hangs_is_as_good_as_gone() -> Result<()> {
-    let mut world = fleet(MIXED).start().await?;
-    let (gone, back) =
-        (async |world: &mut World| world.queue()?.signal(Signal::STOP), async |world: &mut World| world.queue()?.signal(Signal::CONT));
+async fn a_server_that_hangs_is_as_good_as_gone(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, MIXED).apart().start().await?;
+    let (gone, back) = (async |world: &mut World| world.queue()?.freeze(), async |world: &mut World| world.queue()?.thaw());
     outlives_an_outage(&mut world, gone, back).await
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn gateways_and_workers_that_start_before_their_server_wait_for_it() -> Result<()> {
-    let mut world = fleet("m: 'hello' end").start().await?;
+async fn gateways_and_workers_that_start_before_their_server_wait_for_it(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "m: 'hello' end").apart().start().await?;
     world.queue()?.kill().await?;
     world.kill_and_restart().await?;
     for worker in &mut world.workers {

@@ -22,7 +22,7 @@ fn flood(tokens: usize) -> String {
 async fn size(world: &mut World, session: &str) -> Result<u64> {
     let mut size = 0;
     for kind in ["log", "session"] {
-        let told = world.queue()?.ask(&format!("MEMORY USAGE tidegate:{{queue}}:{kind}:{session} SAMPLES 0")).await?;
+        let told = world.queue()?.redis()?.ask(&format!("MEMORY USAGE tidegate:{{queue}}:{kind}:{session} SAMPLES 0")).await?;
         size += told.trim_start_matches(':').trim().parse::<u64>().context(told)?;
     }
     Ok(size)
@@ -44,7 +44,7 @@ async fn full_size(world: &mut World, session: &str) -> Result<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_nobody_reads_fills_no_redis_whether_its_client_is_there_or_not() -> Result<()> {
-    let mut world = fleet(&format!("m: {}; well: 'hello' end", flood(20_000))).start().await?;
+    let mut world = fleet(Backend::Redis, &format!("m: {}; well: 'hello' end", flood(20_000))).start().await?;
     let mut client = SessionClient::open(world.gateway.addr(), &Hello::resumable().reluctant()).await?;
     let session = client.id().await?;
     client.send(Prompt::to("m").json()).await?;
@@ -64,7 +64,7 @@ async fn an_answer_that_nobody_reads_fills_no_redis_whether_its_client_is_there_
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_read_of_a_session_that_cannot_be_resumed_does_not_stay_in_redis() -> Result<()> {
     // More than a conversation keeps, of which the end of its task says nothing then.
-    let mut world = fleet(&format!("m: {}", flood(5000))).start().await?;
+    let mut world = fleet(Backend::Redis, &format!("m: {}", flood(5000))).start().await?;
     let mut client = SessionClient::open(world.gateway.addr(), &Hello::plain()).await?;
     client.complete(&Prompt::to("m")).await?;
     let session = client.id().await?;
@@ -75,7 +75,7 @@ async fn what_was_read_of_a_session_that_cannot_be_resumed_does_not_stay_in_redi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_whose_gateway_is_killed_while_its_worker_waits_gets_everything_elsewhere() -> Result<()> {
-    let mut world = fleet(&format!("m: {}", flood(20_000))).start().await?;
+    let mut world = fleet(Backend::Redis, &format!("m: {}", flood(20_000))).start().await?;
     let mut client = SessionClient::open(world.gateway.addr(), &Hello::resumable().reluctant()).await?;
     let session = client.id().await?;
     client.send(Prompt::to("m").json()).await?;

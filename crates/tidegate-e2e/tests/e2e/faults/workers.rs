@@ -1,15 +1,25 @@
 //! Workers that are lost. Before anything of an answer was shown, another begins it anew; after that, nobody does.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::json;
-use tidegate_e2e::{Message, Prompt, World, eventually};
+use tidegate_e2e::{Backend, Message, Prompt, World, eventually};
 
 use super::{completes, fleet, record_at, runner};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_task_whose_worker_is_killed_before_output_runs_again_and_its_client_sees_one_answer() -> Result<()> {
-    let mut world = fleet("m: stall | words 5 end").start().await?;
+on_every_server!(
+    a_task_whose_worker_is_killed_before_output_runs_again_and_its_client_sees_one_answer,
+    a_task_whose_worker_is_killed_after_output_ends_partial_and_never_runs_again,
+    while_no_worker_is_there_tasks_wait_and_whoever_comes_runs_them,
+    a_worker_that_stops_finishes_what_it_runs_and_leaves_the_rest_to_others,
+    past_its_window_a_worker_gives_back_what_nobody_has_seen_and_ends_the_rest_typed,
+    nothing_of_a_worker_that_was_frozen_before_output_reaches_the_client,
+    nothing_more_of_a_worker_that_was_frozen_after_output_reaches_the_client,
+    a_prompt_that_takes_worker_after_worker_with_it_is_given_up,
+);
+
+async fn a_task_whose_worker_is_killed_before_output_runs_again_and_its_client_sees_one_answer(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "m: stall | words 5 end").start().await?;
     let mut client = world.session().await?;
     let (task, next) = (client.ask(&Prompt::to("m")).await?, client.ask(&Prompt::to("m")).await?);
     world.journal("m", |_| true).await?;
@@ -24,9 +34,8 @@ async fn a_task_whose_worker_is_killed_before_output_runs_again_and_its_client_s
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_task_whose_worker_is_killed_after_output_ends_partial_and_never_runs_again() -> Result<()> {
-    let mut world = fleet("m: words 3 stall; next: 'hello' end").start().await?;
+async fn a_task_whose_worker_is_killed_after_output_ends_partial_and_never_runs_again(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "m: words 3 stall; next: 'hello' end").start().await?;
     let mut client = world.session().await?;
     let (task, next) = (client.ask(&Prompt::to("m")).await?, client.ask(&Prompt::to("next")).await?);
     client.tokens(&task, 3).await?;
@@ -43,9 +52,8 @@ async fn a_task_whose_worker_is_killed_after_output_ends_partial_and_never_runs_
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn while_no_worker_is_there_tasks_wait_and_whoever_comes_runs_them() -> Result<()> {
-    let mut world = fleet("m: 'hello' end").workers(1).start().await?;
+async fn while_no_worker_is_there_tasks_wait_and_whoever_comes_runs_them(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "m: 'hello' end").workers(1).start().await?;
     world.workers[0].kill().await?;
     let mut client = world.session().await?;
     let mut tasks = Vec::new();
@@ -69,9 +77,8 @@ async fn stop(world: &mut World, worker: usize) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_stops_finishes_what_it_runs_and_leaves_the_rest_to_others() -> Result<()> {
-    let mut world = fleet("m: words 20 every 50ms end").start().await?;
+async fn a_worker_that_stops_finishes_what_it_runs_and_leaves_the_rest_to_others(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "m: words 20 every 50ms end").start().await?;
     let mut client = world.session().await?;
     let (task, next) = (client.ask(&Prompt::to("m")).await?, client.ask(&Prompt::to("m")).await?);
     client.tokens(&task, 1).await?;
@@ -84,9 +91,8 @@ async fn a_worker_that_stops_finishes_what_it_runs_and_leaves_the_rest_to_others
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn past_its_window_a_worker_gives_back_what_nobody_has_seen_and_ends_the_rest_typed() -> Result<()> {
-    let mut world = fleet("quiet: stall | 'hello' end; m: words 3 stall").workers(1).server("drain = \"500ms\"").start().await?;
+async fn past_its_window_a_worker_gives_back_what_nobody_has_seen_and_ends_the_rest_typed(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "quiet: stall | 'hello' end; m: words 3 stall").workers(1).server("drain = \"500ms\"").start().await?;
     let (mut unseen, mut seen) = (world.session().await?, world.session().await?);
     let (first, second) = (unseen.ask(&Prompt::to("quiet")).await?, seen.ask(&Prompt::to("m")).await?);
     world.journal("quiet", |_| true).await?;
@@ -102,9 +108,8 @@ async fn past_its_window_a_worker_gives_back_what_nobody_has_seen_and_ends_the_r
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_a_worker_that_was_frozen_before_output_reaches_the_client() -> Result<()> {
-    let world = fleet("m: 300ms words 9 every 300ms end | 'hello' end").start().await?;
+async fn nothing_of_a_worker_that_was_frozen_before_output_reaches_the_client(backend: Backend) -> Result<()> {
+    let world = fleet(backend, "m: 300ms words 9 every 300ms end | 'hello' end").start().await?;
     let mut client = world.session().await?;
     let task = client.ask(&Prompt::to("m")).await?;
     world.journal("m", |_| true).await?;
@@ -121,9 +126,8 @@ async fn nothing_of_a_worker_that_was_frozen_before_output_reaches_the_client() 
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_more_of_a_worker_that_was_frozen_after_output_reaches_the_client() -> Result<()> {
-    let world = fleet("m: words 40 every 100ms end; next: 'hello' end").start().await?;
+async fn nothing_more_of_a_worker_that_was_frozen_after_output_reaches_the_client(backend: Backend) -> Result<()> {
+    let world = fleet(backend, "m: words 40 every 100ms end; next: 'hello' end").start().await?;
     let mut client = world.session().await?;
     let (task, next) = (client.ask(&Prompt::to("m")).await?, client.ask(&Prompt::to("next")).await?);
     client.tokens(&task, 2).await?;
@@ -141,9 +145,8 @@ async fn nothing_more_of_a_worker_that_was_frozen_after_output_reaches_the_clien
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_prompt_that_takes_worker_after_worker_with_it_is_given_up() -> Result<()> {
-    let mut world = fleet("m: stall; next: 'hello' end").start().await?;
+async fn a_prompt_that_takes_worker_after_worker_with_it_is_given_up(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "m: stall; next: 'hello' end").start().await?;
     let mut client = world.session().await?;
     let (task, next) = (client.ask(&Prompt::to("m")).await?, client.ask(&Prompt::to("next")).await?);
     for attempt in 1..=5 {
@@ -152,7 +155,7 @@ async fn a_prompt_that_takes_worker_after_worker_with_it_is_given_up() -> Result
         world.workers[killed].kill().await?;
         world.workers[killed].start_again().await?;
     }
-    let Message::Error(problem) = client.end(&task).await? else { panic!("{:#?}", client.log()) };
+    let Message::Error(problem) = client.end(&task).await? else { bail!("{:#?}", client.log()) };
     assert_eq!((problem.code.as_str(), problem.partial, problem.retryable), ("internal", false, false), "{problem:?}");
     assert_eq!(completes(&world, &mut client, &next).await?, "hello");
     assert_eq!(world.requests("m").len(), 5);

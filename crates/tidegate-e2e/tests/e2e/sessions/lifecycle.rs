@@ -122,9 +122,10 @@ async fn a_client_that_answers_pings_lives(backend: Backend) -> Result<()> {
 
 async fn an_idle_session_is_closed_and_a_busy_one_is_not(backend: Backend) -> Result<()> {
     let world = world(backend, "m: 2500ms 'hello' end").more("[sessions]\nidle_ttl = \"1s\"\n").start().await?;
-    let (mut idle, mut busy) = (world.session().await?, world.session().await?);
+    let mut busy = world.session().await?;
     let (task, queued) = (busy.ask(&Prompt::to("m")).await?, busy.ask(&Prompt::to("m")).await?);
     let began = Instant::now();
+    let mut idle = world.session().await?;
     assert_eq!(idle.goodbye().await?, Goodbye::Closed(1000, "idle".to_owned()));
     assert!(began.elapsed() > Duration::from_millis(800), "{:?}", began.elapsed());
     for task in [task, queued] {

@@ -120,8 +120,11 @@ async fn all_sessions_together_have_a_bound_too(backend: Backend) -> Result<()> 
     for task in &waiting {
         first.end(task).await?;
     }
-    let free = eventually("room", async || second.offer(&Prompt::to("m")).await.ok().filter(|told| matches!(told, Message::Ack { .. })));
-    let Message::Ack { task_id, .. } = free.await? else { bail!("{:#?}", second.log()) };
-    assert!(matches!(second.end(&task_id).await?, Message::Complete { .. }));
+    let room = eventually("room", async || match second.offer(&Prompt::to("m")).await.ok()? {
+        // In Kafka the count of what waits is a fraction of a second old.
+        Message::Ack { task_id, .. } => second.end(&task_id).await.ok().filter(|end| end.code() != "gateway_overloaded"),
+        _ => None,
+    });
+    assert!(matches!(room.await?, Message::Complete { .. }));
     Ok(())
 }
