@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::config::{ClientConfig, FromClientConfigAndContext};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
@@ -46,6 +46,10 @@ pub(super) struct Cluster {
 pub(super) struct Quiet;
 
 impl ClientContext for Quiet {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        debug!(facility, message, "a Kafka client says");
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(%error, reason, "a Kafka client complains");
     }
@@ -280,12 +284,14 @@ const PRODUCER: [(&str, &str); 6] = [
     ("queue.buffering.max.kbytes", "65536"),
 ];
 
+/// How long a broker may keep a reader waiting that always reads the same partitions. One that is given another begins with it only afterwards.
+pub(super) const STEADY: (&str, &str) = ("fetch.wait.max.ms", "500");
+
 /// Small buffers: a reader that is behind keeps what it read ahead and one answer of a broker, so about sixteen megabytes, however many
 /// partitions it reads.
 const READER: [(&str, &str); 9] = [
     ("enable.auto.commit", "false"),
     ("auto.offset.reset", "earliest"),
-    // A partition that is added waits for the request before it, which waits so long for a record.
     ("fetch.wait.max.ms", "100"),
     ("fetch.queue.backoff.ms", "10"),
     ("queued.max.messages.kbytes", "8192"),

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientContext, TopicPartitionList};
 use tracing::{debug, info};
 
-use super::cluster::{Cluster, Reader};
+use super::cluster::{Cluster, Quiet, Reader, STEADY};
 use super::lock;
 use super::worker::{Known, Partition, Source};
 use crate::settings::Settings;
@@ -35,13 +36,18 @@ pub(super) fn member(cluster: &Cluster, known: Arc<Mutex<Known>>, settings: &Set
         ("heartbeat.interval.ms", "500"),
         // Only what has to move moves, and the rest is worked on meanwhile.
         ("partition.assignment.strategy", "cooperative-sticky"),
+        STEADY,
     ];
     cluster.reader(Group { known }, &settings)
 }
 
 impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Quiet.log(level, facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason, "a worker's Kafka client complains");
+        Quiet.error(error, reason);
     }
 }
 

@@ -36,7 +36,8 @@ enum Step {
 
 impl Owner {
     pub(super) async fn create(home: Arc<Home>, session: SessionId, tenure: &Tenure) -> Result<Self, QueueError> {
-        if home.sessions.pointers.find(session).await?.is_some() {
+        // Where this has not been read yet, an earlier attempt of this process is meant, and the session begins once more.
+        if home.sessions.pointers.lives(session) {
             return Err(QueueError::Fenced);
         }
         let view = home.sessions.insert(session, Pointer::new(tenure.clone()), false).await?;

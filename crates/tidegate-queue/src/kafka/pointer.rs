@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::debug;
 
-use super::cluster::{Cluster, PATIENCE, Quiet, Reader, unavailable};
+use super::cluster::{Cluster, PATIENCE, Quiet, Reader, STEADY, unavailable};
 use super::entry::{bytes as get_bytes, put_bytes};
 use super::fold::Fold;
 use super::trail::Trail;
@@ -112,7 +112,7 @@ pub(super) struct Pointers {
 
 impl Pointers {
     pub(super) fn new(cluster: Arc<Cluster>) -> Result<Self, KafkaError> {
-        let consumer = cluster.reader(Quiet, &[("enable.partition.eof", "true")])?;
+        let consumer = cluster.reader(Quiet, &[("enable.partition.eof", "true"), STEADY])?;
         Ok(Self { cluster, consumer, known: Mutex::default(), read: watch::Sender::default(), complete: AtomicBool::new(false) })
     }
 
@@ -177,7 +177,8 @@ impl Pointers {
         let (begin, end) = self.cluster.ask(move |asker, patience| asker.fetch_watermarks(&topic, partition, patience)).await?;
         let mut read = self.read.subscribe();
         let caught_up = read.wait_for(|read| begin == end || read.get(&partition).is_some_and(|next| *next >= end));
-        match timeout(PATIENCE, caught_up).await {
+        // The brokers answer, so it is this process that is slow, as one may be that has just begun.
+        match timeout(PATIENCE * 3, caught_up).await {
             Ok(_) => Ok(lock(&self.known).get(&session).and_then(|written| Some((Pointer::decode(&written.value)?, written.age)))),
             Err(_) => Err(QueueError::Unavailable("the sessions are still being read".to_owned())),
         }

@@ -16,7 +16,7 @@ use crate::support::{Server, TTL, a_moment, session, soon, until_available};
 /// Topics of their own, on a broker that is other tests' too: it takes seconds to start.
 pub(crate) struct Kafka {
     topics: Topics,
-    address: String,
+    broker: String,
     /// `None`: it is shared. Otherwise no other test has it meanwhile.
     own: Option<OwnedMutexGuard<Broker>>,
 }
@@ -27,13 +27,14 @@ static SHARED: LazyLock<Broker> = LazyLock::new(|| Broker::start().expect("a bro
 static MORTAL: LazyLock<Arc<Mutex<Broker>>> = LazyLock::new(|| Arc::new(Mutex::new(Broker::start().expect("a broker"))));
 
 impl Server for Kafka {
+    const NAME: &str = "on_kafka";
     /// Only within a partition.
     const IN_ORDER: bool = false;
     /// Everybody connects anew.
     const RECOVERY: Duration = Duration::from_secs(1);
 
     fn start() -> Self {
-        Self { topics: topics(), address: SHARED.address(), own: None }.with_topics()
+        Self { topics: new_topics(), broker: SHARED.address(), own: None }.with_topics()
     }
 
     fn start_apart() -> Self {
@@ -42,11 +43,17 @@ impl Server for Kafka {
         if broker.thaw().is_err() {
             broker.restart().expect("it starts");
         }
-        Self { topics: topics(), address: broker.address(), own: Some(broker) }.with_topics()
+        Self { topics: new_topics(), broker: broker.address(), own: Some(broker) }.with_topics()
     }
 
-    fn queue(&self, settings: Settings) -> Queue {
-        Queue::kafka(&self.address, self.topics.clone(), settings).expect("an address")
+    /// The broker's, and what its topics' names begin with.
+    fn address(&self) -> String {
+        format!("{} {}", self.broker, self.topics.prefix)
+    }
+
+    fn queue_at(address: &str, settings: Settings) -> Queue {
+        let (broker, prefix) = address.split_once(' ').expect("both");
+        Queue::kafka(broker, topics(prefix.to_owned()), settings).expect("an address")
     }
 
     fn kill(&mut self) {
@@ -78,7 +85,7 @@ impl Server for Kafka {
 
 impl Kafka {
     pub(crate) async fn replay(&self, since: SystemTime, only: Option<SessionId>) -> Result<Replay, QueueError> {
-        Replay::begin(&self.address, self.topics.clone(), since, only).await
+        Replay::begin(&self.broker, self.topics.clone(), since, only).await
     }
 
     /// Waits until the topics are there, which the first process to come makes: that may take longer than any call may.
@@ -90,7 +97,11 @@ impl Kafka {
     }
 }
 
-fn topics() -> Topics {
+fn new_topics() -> Topics {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    Topics { prefix: format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed)), partitions: 4 }
+    topics(format!("test{}", NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+fn topics(prefix: String) -> Topics {
+    Topics { prefix, partitions: 4 }
 }

@@ -1,47 +1,9 @@
 //! Leases: kept, dropped, lost, stolen.
 
-use tidegate_queue::{End, Lease, Output, Queue, QueueError, Settings, Stop};
-use tokio::runtime::{Builder, Runtime};
+use tidegate_queue::{End, Output, Settings};
 
-use crate::support::{
-    LEASE, Server, bytes, create, invisible, lease, next, nothing, patient, running, said, settings, soon, task, visible,
-};
-
-/// A worker process that can be frozen and can vanish: it does something only while it is asked to.
-struct Worker {
-    queue: Queue,
-    runtime: Runtime,
-}
-
-impl Worker {
-    fn new(server: &impl Server) -> Self {
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let inside = runtime.enter();
-        let queue = server.queue(settings());
-        drop(inside);
-        Self { queue, runtime }
-    }
-
-    /// Lets it live while this happens.
-    fn run<T>(&self, what: impl Future<Output = T>) -> T {
-        self.runtime.block_on(what)
-    }
-
-    fn lease(&self) -> Lease {
-        self.run(lease(&self.queue))
-    }
-
-    /// As if the process were killed: nothing of it says anything any more.
-    fn vanish(self, lease: Lease) {
-        self.runtime.shutdown_background();
-        drop(lease);
-    }
-}
-
-/// In a thread of its own, because a runtime can't run in another.
-async fn apart<T: Send + 'static>(what: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(what).await.expect("no panic")
-}
+use crate::process::Process;
+use crate::support::{LEASE, Server, bytes, create, invisible, lease, next, nothing, patient, running, said, settings, task, visible};
 
 pub(crate) async fn a_lease_is_kept_for_as_long_as_it_is_held(server: impl Server) {
     let (gateway, worker) = (server.queue(settings()), server.queue(settings()));
@@ -76,18 +38,15 @@ pub(crate) async fn a_lease_that_is_dropped_after_output_ends_the_task_as_lost(s
     nothing(queue.lease()).await;
 }
 
-pub(crate) async fn a_worker_that_vanishes_before_output_is_replaced(server: impl Server) {
+pub(crate) async fn a_worker_that_is_killed_before_output_is_replaced(server: impl Server) {
     let queue = server.queue(settings());
     let mut owner = create(&queue).await;
-    let worker = Worker::new(&server);
+    let mut worker = Process::start(&server);
     let task = task();
     owner.submit(task, bytes("do it")).await.expect("submitted");
-    apart(move || {
-        let mut lease = worker.lease();
-        worker.run(lease.emit([invisible("begins")])).expect("emitted");
-        worker.vanish(lease);
-    })
-    .await;
+    worker.does("lease").await;
+    worker.does("emit invisible begins").await;
+    worker.kill();
     let mut second = lease(&queue).await;
     assert_eq!((second.task(), second.attempt()), (task, 2));
     second.emit([visible("hello")]).await.expect("emitted");
@@ -97,18 +56,15 @@ pub(crate) async fn a_worker_that_vanishes_before_output_is_replaced(server: imp
     }
 }
 
-pub(crate) async fn a_worker_that_vanishes_after_output_is_not_replaced(server: impl Server) {
+pub(crate) async fn a_worker_that_is_killed_after_output_is_not_replaced(server: impl Server) {
     let queue = server.queue(settings());
     let mut owner = create(&queue).await;
-    let worker = Worker::new(&server);
+    let mut worker = Process::start(&server);
     let task = task();
     owner.submit(task, bytes("do it")).await.expect("submitted");
-    apart(move || {
-        let mut lease = worker.lease();
-        worker.run(lease.emit([visible("half")])).expect("emitted");
-        worker.vanish(lease);
-    })
-    .await;
+    worker.does("lease").await;
+    worker.does("emit visible half").await;
+    worker.kill();
     // Nobody leases here: the gateways find it by themselves, also when no worker is left.
     assert_eq!(next(&mut owner).await, said(task, "half"));
     assert_eq!(next(&mut owner).await, Output::Ended { task, end: End::Lost });
@@ -118,24 +74,18 @@ pub(crate) async fn a_worker_that_vanishes_after_output_is_not_replaced(server: 
 pub(crate) async fn a_worker_that_was_frozen_finds_everything_refused(server: impl Server) {
     let queue = server.queue(settings());
     let mut owner = create(&queue).await;
-    let worker = Worker::new(&server);
+    let mut zombie = Process::start(&server);
     let task = task();
     owner.submit(task, bytes("do it")).await.expect("submitted");
-    let (worker, mut zombie) = apart(move || {
-        let lease = worker.lease();
-        (worker, lease)
-    })
-    .await;
+    zombie.does("lease").await;
+    zombie.freeze();
     let mut second = lease(&queue).await;
     second.emit([visible("hel")]).await.expect("emitted");
-    apart(move || {
-        assert_eq!(worker.run(soon(zombie.stopped())), Stop::Lost);
-        assert_eq!(worker.run(zombie.emit([visible("WRONG")])), Err(QueueError::Lost));
-        assert_eq!(worker.run(zombie.settle(bytes("WRONG"))), Err(QueueError::Lost));
-        drop(zombie);
-        worker.run(worker.queue.all_given_back());
-    })
-    .await;
+    zombie.thaw();
+    assert_eq!(zombie.answers("emit visible WRONG").await, "Err(Lost)");
+    assert_eq!(zombie.answers("settle WRONG").await, "Err(Lost)");
+    assert_eq!(zombie.answers("stopped").await, "Lost");
+    zombie.does("drop").await;
     second.emit([visible("lo")]).await.expect("it was never disturbed");
     second.settle(bytes("done")).await.expect("settled");
     for expected in [said(task, "hel"), said(task, "lo"), Output::Ended { task, end: End::Settled(bytes("done")) }] {
@@ -154,19 +104,15 @@ pub(crate) async fn a_task_that_takes_every_worker_with_it_is_given_up(server: i
     assert_eq!(next(&mut owner).await, Output::Ended { task, end: End::GivenUp });
 }
 
-pub(crate) async fn a_cancelled_task_whose_worker_vanishes_ends_as_cancelled(server: impl Server) {
+pub(crate) async fn a_cancelled_task_whose_worker_is_killed_ends_as_cancelled(server: impl Server) {
     let queue = server.queue(settings());
     let mut owner = create(&queue).await;
-    let worker = Worker::new(&server);
+    let mut worker = Process::start(&server);
     let task = task();
     owner.submit(task, bytes("do it")).await.expect("submitted");
-    let (worker, lease) = apart(move || {
-        let lease = worker.lease();
-        (worker, lease)
-    })
-    .await;
+    worker.does("lease").await;
     owner.cancel(task, bytes("stop it")).await.expect("cancelled");
-    apart(move || worker.vanish(lease)).await;
+    worker.kill();
     assert_eq!(next(&mut owner).await, Output::Ended { task, end: End::Cancelled });
     nothing(queue.lease()).await;
 }

@@ -10,6 +10,7 @@ mod leases;
 mod only_kafka;
 mod only_redis;
 mod outages;
+mod process;
 mod redis;
 mod sessions;
 mod support;
@@ -19,6 +20,11 @@ mod tasks;
 macro_rules! contract {
     ($backend:ident: $server:ty, $($topic:ident on $start:ident: $($promise:ident)*;)*) => {
         mod $backend {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn another_process_does_what_a_test_asks_it_to() {
+                crate::process::obey::<$server>().await;
+            }
+
             $($(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $promise() {
@@ -46,16 +52,17 @@ macro_rules! contract_of {
                 a_lease_is_kept_for_as_long_as_it_is_held
                 a_lease_that_is_dropped_before_output_runs_again_at_once
                 a_lease_that_is_dropped_after_output_ends_the_task_as_lost
-                a_worker_that_vanishes_before_output_is_replaced
-                a_worker_that_vanishes_after_output_is_not_replaced
+                a_worker_that_is_killed_before_output_is_replaced
+                a_worker_that_is_killed_after_output_is_not_replaced
                 a_worker_that_was_frozen_finds_everything_refused
                 a_task_that_takes_every_worker_with_it_is_given_up
-                a_cancelled_task_whose_worker_vanishes_ends_as_cancelled
+                a_cancelled_task_whose_worker_is_killed_ends_as_cancelled
                 whoever_stops_waiting_for_a_lease_takes_no_task_along;
             sessions on start:
                 an_heir_reads_everything_in_the_order_in_which_its_predecessor_saw_it
                 nobody_but_its_holder_adopts_a_session_and_who_tries_disturbs_nobody
-                an_heir_reads_on_where_the_running_task_is
+                an_heir_of_a_killed_gateway_reads_on_where_the_running_task_is
+                a_gateway_that_was_frozen_finds_its_session_anothers
                 whoever_was_replaced_finds_everything_refused
                 a_snapshot_replaces_what_was_read_and_written_before_it
                 a_session_that_was_ended_is_gone_and_its_worker_stops

@@ -12,16 +12,23 @@ pub(crate) async fn without_its_server_everything_fails_in_time_and_recovers(mut
     let (mut owner, mut held) = running(&queue, &queue).await;
     let mut other = create(&queue).await;
     server.kill();
-    is_unavailable(held.emit([visible("half")])).await;
-    is_unavailable(owner.submit(task(), bytes("do it"))).await;
-    is_unavailable(owner.cancel(held.task(), bytes("stop it"))).await;
-    is_unavailable(other.journal(&[bytes("asked")])).await;
-    is_unavailable(other.submit(task(), bytes("do it"))).await;
-    is_unavailable(other.snapshot(bytes("state"))).await;
-    is_unavailable(queue.create(session(), TTL)).await;
-    is_unavailable(queue.adopt(session(), TTL)).await;
-    is_unavailable(queue.depth()).await;
-    is_unavailable(queue.lease()).await;
+    let running = held.task();
+    tokio::join!(
+        is_unavailable(held.emit([visible("half")])),
+        async {
+            is_unavailable(owner.submit(task(), bytes("do it"))).await;
+            is_unavailable(owner.cancel(running, bytes("stop it"))).await;
+        },
+        async {
+            is_unavailable(other.journal(&[bytes("asked")])).await;
+            is_unavailable(other.submit(task(), bytes("do it"))).await;
+            is_unavailable(other.snapshot(bytes("state"))).await;
+        },
+        is_unavailable(queue.create(session(), TTL)),
+        is_unavailable(queue.adopt(session(), TTL)),
+        is_unavailable(queue.depth()),
+        is_unavailable(queue.lease()),
+    );
     assert!(!queue.is_available());
     // Also for a process that starts while it is gone.
     let late = server.queue(settings());

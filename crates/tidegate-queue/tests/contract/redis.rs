@@ -25,12 +25,18 @@ pub(crate) struct Redis {
 }
 
 impl Server for Redis {
+    const NAME: &str = "on_redis";
+
     fn start() -> Self {
         Self::start_with(DURABLE)
     }
 
-    fn queue(&self, settings: Settings) -> Queue {
-        Queue::redis(&format!("redis://127.0.0.1:{}", self.port), settings).expect("an address")
+    fn address(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    fn queue_at(address: &str, settings: Settings) -> Queue {
+        Queue::redis(address, settings).expect("an address")
     }
 
     fn kill(&mut self) {

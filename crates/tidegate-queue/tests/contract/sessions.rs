@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use tidegate_core::id::SessionId;
 use tidegate_queue::{End, Entry, Output, Past, QueueError, Stop, Tenure};
 
+use crate::process::{PUPPETS_TTL, Process};
 use crate::support::{LEASE, Server, TTL, bytes, create, lease, next, running, said, session, settings, soon, task, visible};
 
 pub(crate) async fn an_heir_reads_everything_in_the_order_in_which_its_predecessor_saw_it(server: impl Server) {
@@ -33,14 +35,15 @@ pub(crate) async fn an_heir_reads_everything_in_the_order_in_which_its_predecess
     assert_eq!(past.entries, [&expected[..], &[Entry::Journal(bytes("taken over"))]].concat());
 }
 
-pub(crate) async fn an_heir_reads_on_where_the_running_task_is(server: impl Server) {
-    let (first, second, worker) = (server.queue(settings()), server.queue(settings()), server.queue(settings()));
-    let (owner, mut lease) = running(&first, &worker).await;
+pub(crate) async fn an_heir_of_a_killed_gateway_reads_on_where_the_running_task_is(server: impl Server) {
+    let (mut first, second, worker) = (Process::start(&server), server.queue(settings()), server.queue(settings()));
+    let session = first.answers("create").await;
+    let session = SessionId::parse(&session).expect("a session");
+    first.does("submit").await;
+    let mut lease = lease(&worker).await;
     let task = lease.task();
     lease.emit([visible("a")]).await.expect("emitted");
-    // As when its gateway is killed.
-    let session = owner.session();
-    drop(owner);
+    first.kill();
     lease.emit([visible("b")]).await.expect("emitted");
     let (mut heir, past) = second.adopt(session, TTL).await.expect("an answer").expect("a session");
     assert_eq!(past.entries, [Entry::Output(said(task, "a")), Entry::Output(said(task, "b"))]);
@@ -49,6 +52,26 @@ pub(crate) async fn an_heir_reads_on_where_the_running_task_is(server: impl Serv
     lease.settle(bytes("done")).await.expect("settled");
     assert_eq!(next(&mut heir).await, said(task, "c"));
     assert_eq!(next(&mut heir).await, Output::Ended { task, end: End::Settled(bytes("done")) });
+}
+
+pub(crate) async fn a_gateway_that_was_frozen_finds_its_session_anothers(server: impl Server) {
+    let mut zombie = Process::start(&server);
+    let (second, third) = (server.queue(settings()), server.queue(settings()));
+    let session = zombie.answers("create").await;
+    let session = SessionId::parse(&session).expect("a session");
+    zombie.does("journal asked").await;
+    zombie.freeze();
+    let (mut heir, _) = second.adopt(session, TTL).await.expect("an answer").expect("a session");
+    heir.journal(&[bytes("mine")]).await.expect("written");
+    // Whatever it does from time to time to keep its session, it does at once when it goes on.
+    tokio::time::sleep(PUPPETS_TTL / 3).await;
+    zombie.thaw();
+    assert_eq!(zombie.answers("journal WRONG").await, "Err(Fenced)");
+    assert_eq!(zombie.answers("next").await, "Err(Fenced)");
+    heir.journal(&[bytes("still mine")]).await.expect("it was never disturbed");
+    let (_, past) = third.adopt(session, TTL).await.expect("an answer").expect("a session");
+    let expected = ["asked", "mine", "still mine"].map(|entry| Entry::Journal(bytes(entry)));
+    assert_eq!(past.entries, expected);
 }
 
 pub(crate) async fn whoever_was_replaced_finds_everything_refused(server: impl Server) {

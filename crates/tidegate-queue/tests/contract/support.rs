@@ -17,6 +17,8 @@ pub(crate) const IN_TIME: Duration = Duration::from_millis(2500);
 
 /// A real server, which ends with the value.
 pub(crate) trait Server {
+    /// The module of its tests.
+    const NAME: &str;
     /// Whether tasks of different sessions come in the order of their submission too.
     const IN_ORDER: bool = true;
     /// How long it needs after a start until its clients get something done again.
@@ -31,8 +33,14 @@ pub(crate) trait Server {
     {
         Self::start()
     }
+    /// Where other processes find its queue.
+    fn address(&self) -> String;
+    /// The way there.
+    fn queue_at(address: &str, settings: Settings) -> Queue;
     /// Another process's way to its queue.
-    fn queue(&self, settings: Settings) -> Queue;
+    fn queue(&self, settings: Settings) -> Queue {
+        Self::queue_at(&self.address(), settings)
+    }
     /// Ends it without a warning. What it has kept is kept.
     fn kill(&mut self);
     /// Starts it again with what it has kept.
