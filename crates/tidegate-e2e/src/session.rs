@@ -86,6 +86,19 @@ impl SessionClient {
         }
     }
 
+    /// Asks for a `session` that nobody can look for right now: what the gateway says instead, and how it ends the connection.
+    ///
+    /// # Errors
+    ///
+    /// It says nothing, or goes on.
+    pub async fn resume_in_vain(addr: SocketAddr, hello: &Hello, session: &str, last_seq: u64) -> Result<(Value, Goodbye)> {
+        let mut client = Self::open(addr, hello).await?;
+        client.send(&json!({"type": "RESUME", "sessionId": session, "lastSeq": last_seq})).await?;
+        let said = client.next_text().await?.context("an answer to RESUME")?;
+        let goodbye = client.goodbye().await?;
+        Ok((serde_json::from_str(&said)?, goodbye))
+    }
+
     /// All that was seen.
     #[must_use]
     pub fn log(&self) -> &Log {

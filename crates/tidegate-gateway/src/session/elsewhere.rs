@@ -362,6 +362,10 @@ impl Elsewhere {
 
 /// Takes over a session that another gateway had, for the holder of `key`. `None` where there is none of theirs.
 ///
+/// # Errors
+///
+/// The queue did not answer: whether there is one is not known.
+///
 /// # Cancel safety
 ///
 /// Not safe: the old owner may be fenced off and nobody be the new one.
@@ -372,11 +376,11 @@ pub(super) async fn adopt(
     settings: &Arc<Settings>,
     places: &Places,
     now: Moment,
-) -> Option<Adopted> {
-    let (owner, past) = queue.adopt(id, tenure(key, settings.resume_ttl)).await.ok()??;
-    let session = replay(past, id, settings, places, now)?;
+) -> Result<Option<Adopted>, QueueError> {
+    let Some((owner, past)) = queue.adopt(id, tenure(key, settings.resume_ttl)).await? else { return Ok(None) };
+    let Some(session) = replay(past, id, settings, places, now) else { return Ok(None) };
     let elsewhere = Elsewhere { owner: Some(owner), ..Elsewhere::new(queue.clone(), id, key, settings.resume_ttl, true) };
-    Some(Adopted { session, elsewhere })
+    Ok(Some(Adopted { session, elsewhere }))
 }
 
 /// A session is its key's, or anybody's where no key is asked for.
