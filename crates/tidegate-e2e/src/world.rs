@@ -226,14 +226,15 @@ impl World {
     ///
     /// It never stops.
     pub async fn provider_stops(&self, model: &str) -> Result<u64> {
-        let mut last = 0;
+        let (mut last, mut quiet) = (0, 0);
         eventually("the provider stops", async || {
-            // Back-pressure has come through when the provider has sent nothing for a while.
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            // Back-pressure has come through when the provider has sent nothing for a second: its socket takes some megabytes at once, which
+            // whoever reads on needs a part of that for.
+            tokio::time::sleep(Duration::from_millis(100)).await;
             let sent = self.requests(model).first().map_or(0, |entry| entry.bytes_sent);
-            let has_stopped = sent > 0 && sent == last;
+            quiet = if sent > 0 && sent == last { quiet + 1 } else { 0 };
             last = sent;
-            has_stopped.then_some(sent)
+            (quiet == 10).then_some(sent)
         })
         .await
     }

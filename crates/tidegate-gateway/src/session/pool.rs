@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tidegate_core::Moment;
 use tidegate_core::pool::{LOOK, PoolBounds, PoolLoad, PoolSize};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -95,11 +96,6 @@ impl Pool {
         self.state().size()
     }
 
-    /// Sets other bounds, at once.
-    pub fn set_bounds(&self, bounds: PoolBounds) {
-        self.change(|size| size.set_bounds(bounds));
-    }
-
     /// Keeps the size fitting to what is asked for. It rests while nobody waits and the pool is at its least.
     ///
     /// # Cancel safety
@@ -113,22 +109,19 @@ impl Pool {
             while self.waiting() > 0 || self.state().may_shrink() {
                 tokio::time::sleep(LOOK).await;
                 let load = PoolLoad { running: self.taken(), waiting: self.waiting(), busy: processors.look() };
-                self.change(|size| {
-                    size.look(load, clock.now());
-                });
+                self.fit(load, clock.now());
             }
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut PoolSize)) {
+    fn fit(&self, load: PoolLoad, now: Moment) {
         let mut size = self.state();
         let before = size.size();
-        change(&mut size);
-        let after = size.size();
+        let after = size.look(load, now);
         if after > before {
             self.places.add_permits(after - before);
         } else if after < before {
-            // Places that are taken right now go when bounds are set again; `look` takes only free ones.
+            // They are free, but for those that were taken since the load was looked at.
             self.places.forget_permits(before - after);
         }
     }

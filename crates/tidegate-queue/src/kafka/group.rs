@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext, Rebalance};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientContext, TopicPartitionList};
 use tracing::{debug, info};
 
-use super::cluster::{Cluster, Reader, STEADY};
+use super::cluster::{Cluster, Quiet, Reader, STEADY};
 use super::lock;
 use super::worker::{Known, Partition, Source};
 use crate::settings::Settings;
@@ -41,8 +42,12 @@ pub(super) fn member(cluster: &Cluster, known: Arc<Mutex<Known>>, settings: &Set
 }
 
 impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        Quiet.log(level, facility, message);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason, "a worker's Kafka client complains");
+        Quiet.error(error, reason);
     }
 }
 

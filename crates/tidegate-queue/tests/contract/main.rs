@@ -66,6 +66,7 @@ macro_rules! contract_of {
                 a_gateway_that_was_frozen_finds_its_session_anothers
                 whoever_was_replaced_finds_everything_refused
                 a_snapshot_replaces_what_was_read_and_written_before_it
+                what_is_large_arrives_whole
                 a_session_that_was_ended_is_gone_and_its_worker_stops
                 a_session_that_nobody_owns_is_forgotten
                 a_session_that_is_owned_is_not_forgotten

@@ -127,3 +127,18 @@ async fn an_answer_that_was_whole_before_it_was_shown_is_read_at_its_readers_pac
     assert_eq!(client.log().text(&task).len(), 5_000_000);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_waits_for_a_reader_holds_up_no_shutdown() -> Result<()> {
+    let mut world = one_place(&format!("m: {}", flood(200_000))).server("drain = \"500ms\"").start().await?;
+    let mut client = SessionClient::open(world.gateway.addr(), &Hello::resumable().reluctant()).await?;
+    client.send(Prompt::to("m").json()).await?;
+    world.provider_stops("m").await?;
+    let worker = &mut world.workers[0].process;
+    worker.signal(Signal::TERM)?;
+    assert_eq!(worker.ended().await?.code(), Some(0), "{}", worker.printed());
+    let task = client.see("the task", |log| log.tasks().next().map(str::to_owned)).await?;
+    let end = client.end(&task).await?;
+    assert_eq!((end.code(), end.problem().map(|problem| problem.partial)), ("gateway_draining", Some(true)), "{end:?}");
+    client.log().agree(&task, &world.record_of_task(&task).await?)
+}
