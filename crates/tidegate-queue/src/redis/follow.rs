@@ -102,16 +102,19 @@ pub(super) struct Held {
 }
 
 impl Follows {
-    /// Begins to follow a session, behind `position`. Whoever in this process followed it before is fenced off.
+    /// Begins to follow a session, behind `position`. Whoever in this process took it over before is fenced off, and be it this one: two
+    /// that did so at once come here in any order.
     pub(super) fn add(&self, session: SessionId, owner: Arc<str>, ttl: Duration, position: Position) -> Followed {
         let (sender, outputs) = mpsc::channel(AHEAD);
         let fate = Arc::new(Fate::default());
         let (refreshed, touched) = (Instant::now(), false);
         let follow = Follow { owner, ttl, touched, refreshed, position, anchor: position, outputs: sender, fate: Arc::clone(&fate) };
-        if let Some(before) = self.lock().follows.insert(session, follow) {
-            before.end(QueueError::Fenced);
-        }
-        self.touch(session);
+        let mut inner = self.lock();
+        let is_late = inner.follows.get(&session).is_some_and(|there| there.position > position);
+        let fenced = if is_late { Some(follow) } else { inner.follows.insert(session, follow) };
+        fenced.into_iter().for_each(|follow| follow.end(QueueError::Fenced));
+        inner.touch(session);
+        self.touched.notify_one();
         Followed { outputs, fate }
     }
 
@@ -328,3 +331,6 @@ async fn read_logs(process: &Process, reads: &[Read]) -> Result<Vec<RedisResult<
     }
     commands.query_async(&mut connection).await.map_err(|error| unavailable(&error))
 }
+
+#[cfg(test)]
+mod tests;
