@@ -369,6 +369,10 @@ impl Host {
     async fn resume(&mut self, session: Option<SessionId>, last_seq: u64) {
         let Some(id) = session else { return self.inputs.push_back(Input::NotResumed) };
         let Some(socket) = self.link.socket.take() else { return };
+        if socket.has_hung_up() {
+            // It may be back elsewhere by now, and would lose its session to nobody.
+            return self.inputs.push_back(Input::SocketLost);
+        }
         let client = self.link.client;
         let transfer = Box::new(Transfer { socket, client, last_seq });
         let answer = match self.gateway.sessions.hand_over(id, &self.caller, transfer) {

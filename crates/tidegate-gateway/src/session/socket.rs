@@ -4,9 +4,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::{Sink, SinkExt, Stream};
+use futures_util::{FutureExt, Sink, SinkExt, Stream};
 use tidegate_wire::session::Close;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
@@ -120,6 +120,12 @@ impl Socket {
     /// Whether the client took everything that was written.
     pub(super) fn is_flushed(&self) -> bool {
         self.waiting == 0
+    }
+
+    /// Whether the client has hung up, behind what is still to be read of it.
+    pub(super) fn has_hung_up(&self) -> bool {
+        let ready = self.stream.get_ref().ready(Interest::READABLE).now_or_never();
+        ready.is_some_and(|ready| ready.is_ok_and(|ready| ready.is_read_closed()))
     }
 
     /// Writes a text message, which is UTF-8. It goes out when the connection is next polled; a connection that is no more says so then.

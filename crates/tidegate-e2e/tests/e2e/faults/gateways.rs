@@ -14,6 +14,7 @@ on_every_server!(
     the_session_of_a_gateway_that_is_killed_goes_on_at_another_with_all_its_tasks,
     what_was_told_without_a_worker_is_told_again_elsewhere_too,
     a_client_that_leaves_a_gateway_which_lives_takes_its_session_along,
+    a_client_that_left_before_its_resume_was_read_takes_nothing_from_where_it_is_now,
     a_client_goes_to_and_fro_between_gateways_while_its_answer_comes,
     a_long_session_goes_on_elsewhere_from_what_was_kept_of_it,
     a_task_is_cancelled_although_its_gateway_is_killed_with_the_word,
@@ -101,6 +102,20 @@ async fn a_client_that_leaves_a_gateway_which_lives_takes_its_session_along(back
     completes(&world, &mut new, &task).await?;
     assert!(old.log().end(&task).is_none());
     assert_eq!(world.requests("m").len(), 1);
+    Ok(())
+}
+
+async fn a_client_that_left_before_its_resume_was_read_takes_nothing_from_where_it_is_now(backend: Backend) -> Result<()> {
+    let world = fleet(backend, "m: words 60 every 20ms end").start().await?;
+    let mut client = world.session().await?;
+    let (session, task) = (client.id().await?, client.ask(&Prompt::to("m")).await?);
+    client.tokens(&task, 3).await?;
+    let mut earlier = SessionClient::open(second(&world).addr(), &Hello::resumable()).await?;
+    second(&world).signal(Signal::STOP)?;
+    earlier.send(&json!({"type": "RESUME", "sessionId": session, "lastSeq": 0})).await?;
+    drop(earlier);
+    second(&world).signal(Signal::CONT)?;
+    completes(&world, &mut client, &task).await?;
     Ok(())
 }
 
