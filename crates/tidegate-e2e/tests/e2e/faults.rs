@@ -1,5 +1,6 @@
 //! Sessions behind a queue whose server, gateways and workers die, freeze, stop and come back.
 
+mod chaos;
 mod gateways;
 mod outages;
 mod readers;
