@@ -53,10 +53,11 @@ mod workers;
 mod writer;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use rdkafka::error::KafkaError;
-use tidegate_core::id::SessionId;
+use tidegate_core::id::{SessionId, TaskId};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
@@ -75,6 +76,9 @@ use crate::error::QueueError;
 use crate::log::Past;
 use crate::queue::Depth;
 use crate::settings::{Settings, Tenure};
+
+/// How far the clocks of gateways and brokers may be apart.
+const SKEW: Duration = Duration::from_secs(600);
 
 #[derive(Clone)]
 pub(crate) struct Queue(Arc<Home>);
@@ -118,6 +122,25 @@ impl Queue {
         self.0.cluster.partitions().await?;
         let lease = self.0.workers()?.lease().await?;
         Ok(lease.begun(Arc::clone(&self.0)))
+    }
+
+    pub(crate) async fn memo(&self, session: SessionId, task: TaskId) -> Result<Option<Bytes>, QueueError> {
+        // The task is as old as its id, which another clock dated.
+        let age = u64::try_from(task.number() >> 80).map(Duration::from_millis).unwrap_or_default();
+        let since = SystemTime::UNIX_EPOCH + age.saturating_sub(SKEW);
+        let mut replay = Replay::of(Arc::clone(&self.0.cluster), since, Some(session)).await?;
+        while let Some(replayed) = replay.next().await? {
+            if replayed.task == task {
+                return Ok(Some(replayed.memo).filter(|memo| !memo.is_empty()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// It stands in the log for as long as everything else.
+    #[expect(clippy::unused_async, reason = "other backends ask their server")]
+    pub(crate) async fn forget_memo(&self, _: TaskId) -> Result<(), QueueError> {
+        Ok(())
     }
 
     pub(crate) async fn depth(&self) -> Result<Depth, QueueError> {

@@ -121,6 +121,12 @@ impl Lease {
         on_backend!(&self.0, lease => lease.flow())
     }
 
+    /// What the worker wants to find again of this task, should it die as soon as the task has its end: kept with that end, in the same step, for
+    /// [`crate::Queue::memo`]. The last one counts. The queue doesn't read it.
+    pub fn memo(&mut self, memo: Bytes) {
+        on_backend!(&mut self.0, lease => lease.memo(memo));
+    }
+
     /// Ends the task: writes its end and gives up the lease, in one step. Calling it again with the same end changes nothing.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! One process's way to the queue.
 
-use tidegate_core::id::SessionId;
+use bytes::Bytes;
+use tidegate_core::id::{SessionId, TaskId};
 
 use crate::error::QueueError;
 #[cfg(feature = "kafka")]
@@ -125,6 +126,33 @@ impl Queue {
     /// Safe: a task that came too late goes to the next who asks.
     pub async fn lease(&self) -> Result<Lease, QueueError> {
         on_backend!(self, queue => queue.lease().await.map(Into::into))
+    }
+
+    /// What the worker that settled this task kept with its end ([`Lease::memo`]), also once the session is over. `None`: none did, it was
+    /// [forgotten](Self::forget_memo), or it is more than a week old.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Unavailable`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only asks.
+    pub async fn memo(&self, session: SessionId, task: TaskId) -> Result<Option<Bytes>, QueueError> {
+        on_backend!(self, queue => queue.memo(session, task).await)
+    }
+
+    /// The memo is not needed any more, and need not be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueError::Unavailable`]: then it is kept for its week.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it is kept or not.
+    pub async fn forget_memo(&self, task: TaskId) -> Result<(), QueueError> {
+        on_backend!(self, queue => queue.forget_memo(task).await)
     }
 
     /// How much there is to do.

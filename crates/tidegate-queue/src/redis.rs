@@ -9,6 +9,7 @@
 //! | `tasks` | stream | one entry, `session` and `task`, for each task that has no end: `XLEN`. Its group `workers` says which of them a worker has, and for how long it gave no sign of life: `XPENDING tidegate:{queue}:tasks workers - + 10` |
 //! | `session:sess_…` | hash | who owns the session and where its task stands: `HGETALL` |
 //! | `log:sess_…` | stream | what its owner wrote and its workers said since the snapshot: `XRANGE … - +` |
+//! | `memo:task_…` | string | what a worker noted with the task's end: for a moment, or for a week where that worker died in it |
 //!
 //! A session's hash holds `owner` and the number of its last command, `op`; `holder`, whose it is; `ttl` in milliseconds; the `snapshot` and what it `covers` of the
 //! log; how much its workers `said` in all, and how much of that its client has `taken`. While the session has a task, also `task`, its `entry` in `tasks`, `payload`, and `attempt`; while a worker has that, `worker`, how many pieces
@@ -51,9 +52,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ::redis::{FromRedisValue, Script, ScriptInvocation};
+use ::redis::{Cmd, FromRedisValue, Script, ScriptInvocation, cmd};
 use bytes::Bytes;
-use tidegate_core::id::SessionId;
+use tidegate_core::id::{SessionId, TaskId};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -149,6 +150,14 @@ impl Queue {
         fetch::lease(&self.0.wanted).await
     }
 
+    pub(crate) async fn memo(&self, _: SessionId, task: TaskId) -> Result<Option<Bytes>, QueueError> {
+        self.0.process.ask(cmd("GET").arg(memo_key(task))).await
+    }
+
+    pub(crate) async fn forget_memo(&self, task: TaskId) -> Result<(), QueueError> {
+        self.0.process.ask(cmd("UNLINK").arg(memo_key(task))).await
+    }
+
     pub(crate) async fn depth(&self) -> Result<Depth, QueueError> {
         let process = &self.0.process;
         let (waiting, running) = process.run(&SCRIPTS.depth.key(key("tasks"))).await?;
@@ -175,12 +184,25 @@ impl Process {
 
     /// Runs it, for at most [`CALL`].
     async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> Result<T, QueueError> {
-        let answer = timeout(CALL, async {
+        in_time(async {
             let mut connection = self.link.connection().await?;
             call.invoke_async(&mut connection).await.map_err(|error| unavailable(&error))
-        });
-        answer.await.unwrap_or_else(|_| Err(QueueError::Unavailable("no answer in time".to_owned())))
+        })
+        .await
     }
+
+    /// The same of a command.
+    async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, QueueError> {
+        in_time(async {
+            let mut connection = self.link.connection().await?;
+            command.query_async(&mut connection).await.map_err(|error| unavailable(&error))
+        })
+        .await
+    }
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+    timeout(CALL, answer).await.unwrap_or_else(|_| Err(QueueError::Unavailable("no answer in time".to_owned())))
 }
 
 fn unavailable(error: &::redis::RedisError) -> QueueError {
@@ -197,6 +219,10 @@ fn state_key(session: SessionId) -> String {
 
 fn log_key(session: SessionId) -> String {
     format!("{PREFIX}log:{session}")
+}
+
+fn memo_key(task: TaskId) -> String {
+    format!("{PREFIX}memo:{task}")
 }
 
 /// For Redis, which refuses zero.

@@ -88,6 +88,7 @@ pub(super) enum Entry {
         claim: i64,
         seq: u32,
         end: Bytes,
+        memo: Bytes,
     },
     /// It still runs.
     Renew {
@@ -150,10 +151,11 @@ pub(super) fn encode(mark: Mark, entry: &Entry) -> Bytes {
                 put_bytes(&mut out, &piece.data);
             }
         }
-        Entry::Settle { claim, seq, end } => {
+        Entry::Settle { claim, seq, end, memo } => {
             out.put_i64(*claim);
             out.put_u32(*seq);
-            out.put_slice(end);
+            put_bytes(&mut out, end);
+            out.put_slice(memo);
         }
         Entry::GiveBack { claim, begun, attempts } => {
             out.put_i64(*claim);
@@ -184,7 +186,10 @@ pub(super) fn decode(value: &[u8]) -> Option<(Mark, Entry)> {
         7 => Entry::End { stamp: stamp(value)? },
         8 => Entry::Claim { submitted: value.try_get_i64().ok()? },
         9 => Entry::Emit { claim: value.try_get_i64().ok()?, seq: value.try_get_u32().ok()?, pieces: all(value, piece)? },
-        10 => Entry::Settle { claim: value.try_get_i64().ok()?, seq: value.try_get_u32().ok()?, end: rest(value) },
+        10 => {
+            let (claim, seq, end) = (value.try_get_i64().ok()?, value.try_get_u32().ok()?, bytes(value)?);
+            Entry::Settle { claim, seq, end, memo: rest(value) }
+        }
         11 => Entry::Renew { claim: value.try_get_i64().ok()? },
         12 => Entry::GiveBack { claim: value.try_get_i64().ok()?, begun: flag(value)?, attempts: value.try_get_u32().ok()? },
         13 => {

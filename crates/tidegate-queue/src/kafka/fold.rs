@@ -150,7 +150,7 @@ impl Fold {
                 self.said += pieces.iter().map(|piece| weight(&piece.data)).sum::<u64>();
                 Ok(effect)
             }
-            Entry::Settle { claim, seq, end } => {
+            Entry::Settle { claim, seq, end, .. } => {
                 in_order(*seq, self.held(*claim)?.claim.emits)?;
                 Ok(self.end(End::Settled(end.clone())))
             }

@@ -29,6 +29,7 @@ pub(crate) struct Lease {
     seq: u32,
     /// The emits from there on.
     unwritten: VecDeque<Vec<Piece>>,
+    memo: Bytes,
     _in_use: InUse,
     /// Whoever asked for it has it, and with it what reads the log for it.
     home: Option<Arc<Home>>,
@@ -47,7 +48,7 @@ impl Lease {
     pub(super) fn new(workers: Arc<Workers>, claimed: Claimed) -> Self {
         let Claimed { partition, claim, task, attempt, grip } = claimed;
         let _in_use = workers.in_use();
-        Self { workers, partition, claim, task, attempt, grip, seq: 0, unwritten: VecDeque::new(), _in_use, home: None }
+        Self { workers, partition, claim, task, attempt, grip, seq: 0, unwritten: VecDeque::new(), memo: Bytes::new(), _in_use, home: None }
     }
 
     /// The worker begins.
@@ -91,12 +92,17 @@ impl Lease {
         self.write_all().await
     }
 
+    pub(crate) fn memo(&mut self, memo: Bytes) {
+        self.memo = memo;
+    }
+
     pub(crate) async fn settle(&mut self, end: Bytes) -> Result<(), QueueError> {
         if self.is_settled() {
             return Ok(());
         }
         self.write_all().await?;
-        match self.write(&Entry::Settle { claim: self.claim, seq: self.seq, end }).await? {
+        let (claim, seq, memo) = (self.claim, self.seq, self.memo.clone());
+        match self.write(&Entry::Settle { claim, seq, end, memo }).await? {
             Ok(_) => Ok(()),
             // It may have been written when nobody waited for it any more.
             Err(_) if self.is_settled() => Ok(()),

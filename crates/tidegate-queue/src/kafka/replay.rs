@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use std::vec;
 
+use bytes::Bytes;
 use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 use tidegate_core::id::{SessionId, TaskId};
@@ -51,6 +52,8 @@ pub struct Replayed {
     pub cancelled: Option<SystemTime>,
     /// What became of it.
     pub fate: Fate,
+    /// What the worker that settled it kept with its end ([`crate::Lease::memo`]).
+    pub memo: Bytes,
 }
 
 /// What one worker did with a task.
@@ -100,7 +103,10 @@ impl Replay {
     /// Safe: it only asks.
     pub async fn begin(brokers: &str, topics: Topics, since: SystemTime, only: Option<SessionId>) -> Result<Self, QueueError> {
         brokers::check(brokers).map_err(|error| QueueError::Unavailable(error.to_string()))?;
-        let cluster = Arc::new(Cluster::new(brokers, topics).map_err(unavailable)?);
+        Self::of(Arc::new(Cluster::new(brokers, topics).map_err(unavailable)?), since, only).await
+    }
+
+    pub(super) async fn of(cluster: Arc<Cluster>, since: SystemTime, only: Option<SessionId>) -> Result<Self, QueueError> {
         let partitions = cluster.count_all().await?;
         let partitions = partitions.ok_or_else(|| QueueError::Unavailable("there are no such topics".to_owned()))?;
         let wanted = only.map_or(0..partitions, |session| {
@@ -171,13 +177,17 @@ impl Replay {
         let seen = self.sessions.entry(session).or_default();
         match (seen.fold.apply(line.offset, line.time, &entry).ok()?, entry) {
             (Effect::Waiting, Entry::Submit { task, .. }) => {
-                let (place, attempts, cancelled, fate) = ((line.partition, line.offset), Vec::new(), None, Fate::Open);
-                seen.task = Some(Replayed { session, task, place, submitted: at, attempts, cancelled, fate });
+                let (place, attempts, cancelled, fate, memo) = ((line.partition, line.offset), Vec::new(), None, Fate::Open, Bytes::new());
+                seen.task = Some(Replayed { session, task, place, submitted: at, attempts, cancelled, fate, memo });
                 None
             }
             (Effect::Ended(_, end), entry) => {
                 let mut task = seen.task.take()?;
-                task.cancelled = task.cancelled.or(matches!(entry, Entry::Cancel { .. }).then_some(at));
+                match entry {
+                    Entry::Cancel { .. } => task.cancelled = task.cancelled.or(Some(at)),
+                    Entry::Settle { memo, .. } => task.memo = memo,
+                    _ => {}
+                }
                 Some(Replayed { fate: Fate::Ended { at, end }, ..task })
             }
             (Effect::Over, _) => {

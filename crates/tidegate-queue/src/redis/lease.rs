@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::scripts::SCRIPTS;
-use super::{Process, verdict};
+use super::{Process, memo_key, verdict};
 use crate::error::QueueError;
 use crate::flow::Flow;
 use crate::lease::{Piece, Stop};
@@ -33,6 +33,7 @@ pub(crate) struct Lease {
     /// Pieces that were not written yet, as far as is known. The first one is number `written` + 1.
     unsent: Vec<Piece>,
     written: u64,
+    memo: Bytes,
     flow: watch::Sender<Flow>,
     stop: watch::Receiver<Option<Stop>>,
     /// Tells the keeper how the lease ended. Dropped, it says that the task has to be given back.
@@ -67,7 +68,20 @@ impl Lease {
         let (flow, kept) = (watch::Sender::new(flow), process.leases.add(session));
         let keeper = Keeper { process: Arc::clone(&process), session, worker: worker.clone(), flow: flow.clone(), stopper, kept };
         tokio::spawn(keep(keeper, end));
-        Self { process, session, task, payload, attempt, worker, unsent: Vec::new(), written: 0, flow, stop, ended: Some(ended) }
+        Self {
+            process,
+            session,
+            task,
+            payload,
+            attempt,
+            worker,
+            unsent: Vec::new(),
+            written: 0,
+            memo: Bytes::new(),
+            flow,
+            stop,
+            ended: Some(ended),
+        }
     }
 
     pub(crate) fn session(&self) -> SessionId {
@@ -110,9 +124,13 @@ impl Lease {
         Ok(())
     }
 
+    pub(crate) fn memo(&mut self, memo: Bytes) {
+        self.memo = memo;
+    }
+
     pub(crate) async fn settle(&mut self, end: Bytes) -> Result<(), QueueError> {
         let mut call = self.process.call(&SCRIPTS.settle, self.session);
-        call.arg(&self.worker).arg(self.task.to_string()).arg(end.as_ref());
+        call.arg(&self.worker).arg(self.task.to_string()).arg(end.as_ref()).arg(memo_key(self.task)).arg(self.memo.as_ref());
         self.add_unsent(&mut call);
         verdict(&self.process.run::<String>(&call).await?)?;
         self.finish(Ended::Settled);

@@ -48,7 +48,9 @@ macro_rules! contract_of {
                 a_waiting_task_is_cancelled_at_once_and_no_worker_gets_it
                 a_running_task_is_told_to_stop_and_ends_as_its_worker_says
                 cancelling_what_is_over_changes_nothing
-                settling_twice_is_one_end;
+                settling_twice_is_one_end
+                what_a_worker_keeps_with_an_end_is_there_as_soon_as_the_end_is_and_outlives_worker_and_session
+                nothing_is_kept_with_an_end_that_its_worker_did_not_write;
             leases on start:
                 a_lease_is_kept_for_as_long_as_it_is_held
                 a_lease_that_is_dropped_before_output_runs_again_at_once

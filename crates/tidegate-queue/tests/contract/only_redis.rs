@@ -70,6 +70,24 @@ async fn a_session_that_expires_leaves_no_key_behind_whatever_it_was_doing() {
 }
 
 #[tokio::test]
+async fn a_memo_that_is_forgotten_leaves_nothing_and_the_others_a_week_later() {
+    let server = Redis::start();
+    let queue = server.queue(settings());
+    for is_forgotten in [true, false] {
+        let (owner, mut held) = running(&queue, &queue).await;
+        held.memo(bytes("record"));
+        held.settle(bytes("done")).await.expect("settled");
+        owner.end().await.expect("ended");
+        let key = format!("tidegate:{{queue}}:memo:{}", held.task());
+        assert_eq!(server.count(&format!("TTL {key}")), 7 * 24 * 3600);
+        if is_forgotten {
+            queue.forget_memo(held.task()).await.expect("forgotten");
+            assert_eq!(server.count(&format!("EXISTS {key}")), 0);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_forgot_everything_is_served_anew() {
     let server = Redis::start();
     let (gateway, worker) = (server.queue(settings()), server.queue(settings()));

@@ -2,7 +2,9 @@
 
 use tidegate_queue::{Depth, End, Output, QueueError, Settings, Stop};
 
-use crate::support::{Server, bytes, create, invisible, lease, next, nothing, patient, running, said, settings, soon, task, visible};
+use crate::support::{
+    Server, bytes, create, invisible, lease, next, nothing, patient, running, said, settings, soon, task, until_available, visible,
+};
 
 pub(crate) async fn a_task_reaches_a_worker_and_its_answer_comes_back_in_order(server: impl Server) {
     let (gateway, worker) = (server.queue(settings()), server.queue(settings()));
@@ -163,4 +165,33 @@ pub(crate) async fn settling_twice_is_one_end(server: impl Server) {
     drop(lease);
     assert_eq!(next(&mut owner).await, Output::Ended { task, end: End::Settled(bytes("done")) });
     nothing(owner.next()).await;
+}
+
+pub(crate) async fn what_a_worker_keeps_with_an_end_is_there_as_soon_as_the_end_is_and_outlives_worker_and_session(server: impl Server) {
+    let (gateway, worker, restarted) = (server.queue(settings()), server.queue(settings()), server.queue(settings()));
+    let (mut owner, mut lease) = running(&gateway, &worker).await;
+    let (session, task) = (lease.session(), lease.task());
+    lease.memo(bytes("what it might have been"));
+    lease.memo(bytes("what it was"));
+    let memo = async || until_available(async || restarted.memo(session, task).await).await.expect("an answer");
+    assert_eq!(memo().await, None);
+    lease.settle(bytes("done")).await.expect("settled");
+    assert_eq!(memo().await, Some(bytes("what it was")));
+    drop((lease, worker));
+    assert_eq!(next(&mut owner).await, Output::Ended { task, end: End::Settled(bytes("done")) });
+    owner.end().await.expect("ended");
+    assert_eq!(memo().await, Some(bytes("what it was")));
+    restarted.forget_memo(task).await.expect("it need not be kept");
+}
+
+pub(crate) async fn nothing_is_kept_with_an_end_that_its_worker_did_not_write(server: impl Server) {
+    let queue = server.queue(settings());
+    let (mut owner, mut lease) = running(&queue, &queue).await;
+    let (session, task) = (lease.session(), lease.task());
+    lease.emit([visible("half")]).await.expect("emitted");
+    lease.memo(bytes("what it would have been"));
+    drop(lease);
+    assert_eq!(next(&mut owner).await, said(task, "half"));
+    assert_eq!(next(&mut owner).await, Output::Ended { task, end: End::Lost });
+    assert_eq!(queue.memo(session, task).await, Ok(None));
 }

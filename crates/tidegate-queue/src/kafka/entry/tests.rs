@@ -19,7 +19,7 @@ fn every_kind() -> Vec<Entry> {
             seq: 2,
             pieces: vec![Piece { data: data.clone(), visible: true }, Piece { data: Bytes::new(), visible: false }],
         },
-        Entry::Settle { claim: 4, seq: 2, end: data },
+        Entry::Settle { claim: 4, seq: 2, end: data.clone(), memo: data },
         Entry::Renew { claim: 4 },
         Entry::GiveBack { claim: 4, begun: false, attempts: 5 },
         Entry::Expire { claim: 4, lease_millis: 30_000, attempts: 5 },

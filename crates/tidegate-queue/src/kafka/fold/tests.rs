@@ -50,7 +50,7 @@ impl Play {
     }
 
     fn settles(&mut self, claim: i64, seq: u32) -> Result<Effect, Refusal> {
-        self.says(&Entry::Settle { claim, seq, end: Bytes::new() })
+        self.says(&Entry::Settle { claim, seq, end: Bytes::new(), memo: Bytes::new() })
     }
 
     fn expires(&mut self, claim: i64, after: u64) -> Result<Effect, Refusal> {
@@ -236,7 +236,7 @@ fn anything() -> impl Strategy<Value = Entry> {
         1 => (stamp, 0..4_u128).prop_map(|(stamp, number)| Entry::Cancel { stamp, task: task(number), why: Bytes::new() }),
         6 => (0..40_i64).prop_map(|submitted| Entry::Claim { submitted }),
         6 => (claim.clone(), seq.clone(), piece).prop_map(|(claim, seq, piece)| Entry::Emit { claim, seq, pieces: vec![piece] }),
-        2 => (claim.clone(), seq).prop_map(|(claim, seq)| Entry::Settle { claim, seq, end: Bytes::new() }),
+        2 => (claim.clone(), seq).prop_map(|(claim, seq)| Entry::Settle { claim, seq, end: Bytes::new(), memo: Bytes::new() }),
         2 => claim.clone().prop_map(|claim| Entry::GiveBack { claim, begun: true, attempts: 3 }),
         1 => claim.prop_map(|claim| Entry::Expire { claim, lease_millis: 2, attempts: 3 }),
     ]

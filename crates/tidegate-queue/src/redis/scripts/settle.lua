@@ -1,7 +1,8 @@
--- ARGV: session, worker, task, end, number of the first piece, pieces.
+-- ARGV: session, worker, task, end, the memo's key, memo, number of the first piece, pieces.
 local worker, task = ARGV[2], ARGV[3]
 if holds_lease(session, worker) then
-  if not emit(session, tonumber(ARGV[5]), 6) then return 'lost' end
+  if not emit(session, tonumber(ARGV[7]), 8) then return 'lost' end
+  if ARGV[6] ~= '' then redis.call('SET', ARGV[5], ARGV[6], 'EX', 604800) end
   finish(session, 'settled', ARGV[4], worker)
   return 'ok'
 end
