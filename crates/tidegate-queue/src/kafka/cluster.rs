@@ -22,8 +22,8 @@ use crate::error::QueueError;
 /// How long anybody waits for the brokers before the queue counts as unavailable.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long an outage lasts before the owners of sessions are told, who give up what runs; or as long as a lease, if that is shorter, because
-/// workers have given it up by then. Until a broker that died has a successor, ten seconds go by, and one that is restarted is back in less.
+/// How long an outage lasts before the owners of sessions are told, who give up what runs; or three leases, if that is shorter: workers have given
+/// it up by then, and others would have begun it again. Until a broker that died has a successor, ten seconds go by, and one that is restarted is back in less.
 const OUTAGE: Duration = Duration::from_secs(12);
 
 /// Longest record: a task with four mebibytes of conversation in it, and room.
@@ -88,7 +88,7 @@ impl Cluster {
                 outage = None;
             } else {
                 let (since, told) = outage.get_or_insert((Instant::now(), false));
-                if since.elapsed() >= OUTAGE.min(lease) && !std::mem::replace(told, true) {
+                if since.elapsed() >= OUTAGE.min(lease * 3) && !std::mem::replace(told, true) {
                     self.outages.send_modify(|outages| *outages += 1);
                 }
             }
