@@ -255,7 +255,7 @@ impl Elsewhere {
             };
             match submitted {
                 Err(QueueError::Unavailable(_)) if self.in_doubt.is_none() && began.elapsed() < PATIENCE => {
-                    tokio::time::sleep(ASK_SOON).await
+                    tokio::time::sleep(ASK_SOON).await;
                 }
                 submitted => break submitted,
             }

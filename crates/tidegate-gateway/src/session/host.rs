@@ -199,7 +199,7 @@ impl Host {
             FromQueue::AskAgain => {
                 if let Runner::Elsewhere(elsewhere) = &mut self.link.runner {
                     let kept = Box::pin(elsewhere.ask_again(&self.session, self.gateway.clock.now())).await;
-                    self.is_ours(kept);
+                    self.is_ours(&kept);
                 }
             }
             FromQueue::Gone => self.end = Some(End::Moves(wire::TAKEN_OVER)),
@@ -262,7 +262,7 @@ impl Host {
     async fn note(&mut self, noted: Noted) -> bool {
         let Some(elsewhere) = self.link.elsewhere() else { return true };
         let noted = Box::pin(elsewhere.note(noted)).await;
-        self.is_ours(noted)
+        self.is_ours(&noted)
     }
 
     /// Lets nothing be told that the queue may not know. `false`: another gateway has the session.
@@ -272,11 +272,11 @@ impl Host {
             return true;
         }
         let settled = Box::pin(elsewhere.settle(&self.session, self.gateway.clock)).await;
-        self.is_ours(settled)
+        self.is_ours(&settled)
     }
 
     /// Goes, where another gateway has the session.
-    fn is_ours(&mut self, answer: Result<(), NotOurs>) -> bool {
+    fn is_ours(&mut self, answer: &Result<(), NotOurs>) -> bool {
         if answer.is_err() {
             self.end = Some(End::Moves(wire::TAKEN_OVER));
         }
@@ -311,7 +311,7 @@ impl Host {
             && elsewhere.is_full()
         {
             let kept = Box::pin(elsewhere.keep(&self.session, self.gateway.clock.now())).await;
-            self.is_ours(kept);
+            self.is_ours(&kept);
         }
     }
 
