@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
@@ -17,6 +17,20 @@ pub struct Process {
     child: Child,
     printed: Arc<Mutex<String>>,
     collectors: Vec<JoinHandle<()>>,
+}
+
+/// Sends a child a signal. One that stops it has done so on return: until the kernel gets to it, its threads may still read what comes.
+///
+/// # Errors
+///
+/// It is gone.
+pub(crate) fn signal_child(child: u32, signal: Signal) -> Result<()> {
+    let pid = Pid::from_raw(child.try_into()?).context("a process id is not zero")?;
+    kill_process(pid, signal)?;
+    if signal == Signal::STOP {
+        waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+    }
+    Ok(())
 }
 
 impl Process {
@@ -59,14 +73,13 @@ impl Process {
         self.child.id().context("the process has ended")
     }
 
-    /// Sends it a signal.
+    /// Sends it a signal. One that stops it has done so on return.
     ///
     /// # Errors
     ///
     /// It is gone.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = Pid::from_raw(self.pid()?.try_into()?).context("a process id is not zero")?;
-        Ok(kill_process(pid, signal)?)
+        signal_child(self.pid()?, signal)
     }
 
     /// Whether it runs no more.

@@ -5,12 +5,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use crate::process::signal_child;
 use crate::wait::{PATIENCE, eventually, in_time};
 
 /// A Redis of its own on the loopback, with its files in a folder of its own. It loses nothing that it has answered, however it ends.
@@ -94,8 +95,7 @@ impl Redis {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        let pid = self.child.id().context("it has ended")?;
-        Ok(kill_process(Pid::from_raw(pid.try_into()?).context("a process id is not zero")?, signal)?)
+        signal_child(self.child.id().context("it has ended")?, signal)
     }
 }
 

@@ -91,7 +91,8 @@ async fn a_frozen_client_is_found_within_two_heartbeats(backend: Backend) -> Res
     // From here on nobody reads, so no ping is answered, while the kernel keeps the connection: a process that is frozen looks the same.
     let frozen = Instant::now();
     let noticed = noticed(&world, "m", frozen).await?;
-    assert!((Duration::from_millis(1500)..Duration::from_secs(4)).contains(&noticed), "{noticed:?}");
+    // A ping may be on its way already: then it is one heartbeat, and no sooner.
+    assert!((Duration::from_millis(900)..Duration::from_secs(4)).contains(&noticed), "{noticed:?}");
     let record = world.record_of_task(&task).await?;
     assert_eq!(record["code"], "client_gone", "{record}");
     client.log().agree(&task, &record)
