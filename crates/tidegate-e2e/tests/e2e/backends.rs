@@ -23,6 +23,13 @@ macro_rules! on_memory {
     };
 }
 
+/// Makes each of these tests run where prompts wait in Redis, and nowhere else. The tests say why.
+macro_rules! on_redis {
+    ($($test:ident),+ $(,)?) => {
+        on_backend!(redis_alone, Redis: $($test),+);
+    };
+}
+
 macro_rules! on_backend {
     ($module:ident, $backend:ident: $($test:ident),+) => {
         mod $module {

@@ -10,11 +10,13 @@ use super::{back_at, completes, fleet};
 
 on_every_server!(
     a_server_that_is_killed_and_started_again_loses_nothing_that_was_queued,
-    a_worker_that_lost_its_lease_in_an_outage_is_replaced_like_one_that_died,
     while_the_server_is_gone_everything_is_typed_and_once_it_is_back_all_is_well,
     a_server_that_hangs_is_as_good_as_gone,
     gateways_and_workers_that_start_before_their_server_wait_for_it,
 );
+
+// A broker is not back before such a short lease is over, and with it what runs is given up.
+on_redis!(a_worker_that_lost_its_lease_in_an_outage_is_replaced_like_one_that_died);
 
 /// Within this a prompt is refused while there is no queue. It is a promise.
 const AT_ONCE: Duration = Duration::from_secs(2);
