@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::lab::Lab;
 
 /// No figure takes longer than this, whatever the peers do.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(600);
 
 /// A figure that can be asked for by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -36,7 +36,7 @@ pub(crate) enum Figure {
     Memory,
     /// What the provider does after clients left.
     Departure,
-    /// How soon prompts of sessions are acknowledged, and memory per idle session.
+    /// How soon prompts of sessions are acknowledged and answered, and memory per idle session.
     Sessions,
 }
 
@@ -49,7 +49,7 @@ impl Figure {
     ///
     /// # Errors
     ///
-    /// When a peer fails, or the figure is not done within five minutes.
+    /// When a peer fails, or the figure is not done within ten minutes.
     ///
     /// # Cancel safety
     ///

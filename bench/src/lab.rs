@@ -31,12 +31,14 @@ pub(crate) struct Plan {
     pub(crate) small_requests: usize,
     /// Requests of one round whose first events count.
     pub(crate) first_events: usize,
-    /// Before each reading of memory: what the openings left behind is given back by then, if it ever is.
+    /// Before each reading of memory, and after sessions: what was left behind is given back by then, if it ever is.
     pub(crate) settle: Duration,
     /// Silent streams open at once: first fewer, then more, which is also how many sessions are.
     pub(crate) silent_streams: [usize; 2],
-    /// Sessions with a prompt each second.
-    pub(crate) asking_sessions: usize,
+    /// Between opening sessions and measuring them: each has asked, and the connections to the source are there.
+    pub(crate) warm: Duration,
+    /// Sessions with a prompt each second: first fewer, then more, which is also how many are idle where their prompts wait outside of the gateway.
+    pub(crate) asking_sessions: [usize; 2],
     /// Fresh starts.
     pub(crate) starts: usize,
 }
@@ -51,10 +53,11 @@ impl Plan {
         first_events: 1_000,
         settle: Duration::from_secs(3),
         silent_streams: [5_000, 9_000],
-        asking_sessions: 1_000,
+        warm: Duration::from_secs(2),
+        asking_sessions: [100, 1_000],
         starts: 10,
     };
-    /// Enough to see that everything runs, in less than a minute.
+    /// Enough to see that everything runs, in about a minute.
     pub(crate) const QUICK: Self = Self {
         rounds: 1,
         window: Duration::from_secs(1),
@@ -63,7 +66,8 @@ impl Plan {
         first_events: 200,
         settle: Duration::from_millis(500),
         silent_streams: [500, 1_000],
-        asking_sessions: 100,
+        warm: Duration::from_secs(1),
+        asking_sessions: [20, 100],
         starts: 2,
     };
 
@@ -78,6 +82,7 @@ pub(crate) struct Lab {
     pub(crate) plan: Plan,
     pub(crate) findings: Findings,
     peers: Vec<Kind>,
+    queues: Vec<Kind>,
     source: SocketAddr,
     /// Ends the source with the run.
     _process: Process,
@@ -93,6 +98,7 @@ impl Lab {
         peers.retain(|&kind| kind != Kind::Direct);
         peers.sort_unstable();
         peers.dedup();
+        let (queues, peers) = peers.into_iter().partition(|kind| kind.has_queue());
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("source").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::spawn("the source", &mut command)?;
@@ -100,7 +106,7 @@ impl Lab {
         let output = process.child().stdout.take().context("the source has no output")?;
         BufReader::new(output).read_line(&mut line)?;
         let source = line.trim().parse().context("the source did not say its address")?;
-        Ok(Self { plan, findings: Findings::default(), peers, source, _process: process })
+        Ok(Self { plan, findings: Findings::default(), peers, queues, source, _process: process })
     }
 
     /// A peer prepared and not yet started.
@@ -110,6 +116,11 @@ impl Lab {
     /// When its program is missing.
     pub(crate) fn site(&self, kind: Kind) -> Result<Site> {
         Site::prepare(kind, self.source)
+    }
+
+    /// The peers in front of which sessions' prompts wait outside of the gateway.
+    pub(crate) fn queues(&self) -> Vec<Kind> {
+        self.queues.clone()
     }
 
     /// The peers with processes of their own, once each: what recovery costs does not show in how a process starts or what it holds.
@@ -130,7 +141,7 @@ impl Lab {
         self.start(self.proxies()).await
     }
 
-    /// Starts every peer afresh, the direct way first.
+    /// Starts every peer that relays streams afresh, the direct way first.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
 //! Measures Tidegate beside a raw nginx proxy, on the same source, in one run, and writes `docs/performance.md`.
 //!
 //! Three processes take part: the source (this program again, as `tidegate-bench source`), the peer under test, and the client, which is this process.
-//! Sessions have another peer to stand beside, a WebSocket echo server (`tidegate-bench echo`). Only what the peer uses is counted. See `figure` for what is measured and `rows` for the targets.
+//! Sessions have another peer to stand beside, a WebSocket echo server (`tidegate-bench echo`), and peers of several processes, whose prompts wait
+//! in a server and run in a worker. Only what the peer uses is counted. See `figure` for what is measured and `rows` for the targets.
 
 mod answer;
 mod client;
@@ -34,7 +35,7 @@ use tokio::{
 
 use figure::Figure;
 use lab::{Lab, Plan};
-use peer::Kind;
+use peer::{Kind, queue_version};
 
 /// Where a full run writes its report.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md");
@@ -104,7 +105,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
     let plan = if arguments.quick { Plan::QUICK } else { Plan::FULL };
     let whole = !arguments.quick && arguments.only.is_empty() && arguments.peer.is_empty();
     let figures = if arguments.only.is_empty() { Figure::ALL.to_vec() } else { arguments.only };
-    let peers = if arguments.peer.is_empty() { vec![Kind::Nginx, Kind::Tidegate, Kind::Recovering] } else { arguments.peer };
+    let peers = if arguments.peer.is_empty() { peers_here(&figures) } else { arguments.peer };
     allow_open_files(plan.open_files())?;
     let mut lab = Lab::open(plan, peers)?;
     for figure in figures {
@@ -120,6 +121,18 @@ async fn measure(arguments: Arguments) -> Result<()> {
         eprintln!("wrote {}", file.display());
     }
     Ok(())
+}
+
+/// All peers that can run here: Kafka takes a build and an installation that not everybody has.
+fn peers_here(figures: &[Figure]) -> Vec<Kind> {
+    let mut peers = vec![Kind::Nginx, Kind::Tidegate, Kind::Recovering, Kind::Redis];
+    if figures.contains(&Figure::Sessions) {
+        match queue_version(Kind::Kafka) {
+            Ok(_version) => peers.push(Kind::Kafka),
+            Err(why) => eprintln!("without Kafka: {why:#}"),
+        }
+    }
+    peers
 }
 
 /// Raises what this process and its children may open to the most that the system allows.

@@ -1,36 +1,41 @@
 //! What is measured: the peers, each started fresh, ready when it answers, ended when dropped.
 
 mod nginx;
+mod queue;
 mod tidegate;
 
 use std::{
     fmt,
     fs::File,
     net::{Ipv4Addr, SocketAddr, TcpListener},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     client::{Connection, chat, get},
     echo,
     process::Process,
-    session::Session,
+    session::{Said, Session},
     spec::Spec,
     usage::{Cpu, Memory},
 };
 
 pub(crate) use nginx::version as nginx_version;
+use queue::Server;
+pub(crate) use queue::version as queue_version;
 
 /// A peer has this long from its start to its first answer.
-const START_LIMIT: Duration = Duration::from_secs(10);
+const START_LIMIT: Duration = Duration::from_secs(30);
 /// Between two attempts to reach a starting peer.
 const START_POLL: Duration = Duration::from_micros(200);
+/// The same where each attempt is a session, and a prompt that is refused until the queue is reached.
+const QUEUE_POLL: Duration = Duration::from_millis(50);
 
 /// Unused connections that a peer may keep to the source: as many as streams come and go at the same time in any figure, and more.
 const KEPT: u32 = 1024;
@@ -46,9 +51,25 @@ pub(crate) enum Kind {
     Tidegate,
     /// The same with everything that recovers configured: three routes by latency, a degradation chain, a slow guard.
     Recovering,
+    /// The gateway, a Redis in which the prompts of sessions wait, and a worker that runs them.
+    Redis,
+    /// The same with a Kafka, where Tidegate was built with it.
+    Kafka,
     /// A WebSocket server that gives back what it gets, for sessions to stand beside.
     #[value(skip)]
     Echo,
+}
+
+impl Kind {
+    /// Whether prompts of sessions wait outside of the gateway: what is measured of it is sessions alone.
+    pub(crate) fn has_queue(self) -> bool {
+        matches!(self, Self::Redis | Self::Kafka)
+    }
+
+    /// What ends a prompt: an echo server says one thing alone.
+    pub(crate) fn last_word(self) -> Said {
+        if self == Self::Echo { Said::Accepted } else { Said::Complete }
+    }
 }
 
 impl fmt::Display for Kind {
@@ -58,6 +79,8 @@ impl fmt::Display for Kind {
             Self::Nginx => "nginx",
             Self::Tidegate => "Tidegate",
             Self::Recovering => "Tidegate with recovery",
+            Self::Redis => "Tidegate with Redis",
+            Self::Kafka => "Tidegate with Kafka",
             Self::Echo => "the echo server",
         })
     }
@@ -83,12 +106,14 @@ impl Site {
         let key = match kind {
             Kind::Direct | Kind::Echo => None,
             Kind::Nginx => nginx::configure(folder.path(), address, source).map(|()| None)?,
-            Kind::Tidegate | Kind::Recovering => Some(tidegate::configure(folder.path(), address, source, kind == Kind::Recovering)?),
+            Kind::Tidegate | Kind::Recovering | Kind::Redis | Kind::Kafka => {
+                Some(tidegate::configure(folder.path(), address, source, kind == Kind::Recovering)?)
+            }
         };
         Ok(Self { kind, folder, address, key })
     }
 
-    /// Starts the peer and waits for its first 200.
+    /// Starts the peer and waits for its first 200, or with a queue behind it, for its first answer in a session.
     ///
     /// # Errors
     ///
@@ -98,32 +123,34 @@ impl Site {
     ///
     /// Dropping the call ends the peer.
     pub(crate) async fn start(self) -> Result<Peer> {
+        let folder = self.folder.path();
+        let server = Server::start(self.kind, folder).await?;
+        let worker = server.as_ref().map(|server| spawn("the worker", tidegate::worker(folder, server)?, folder)).transpose()?;
         let began = Instant::now();
-        let log = self.folder.path().join("output.log");
         let process = match self.kind {
             Kind::Direct => None,
-            Kind::Nginx => Some(spawn("nginx", nginx::command(self.folder.path()), &log)?),
-            Kind::Tidegate | Kind::Recovering => Some(spawn("tidegate", tidegate::command(self.folder.path())?, &log)?),
-            Kind::Echo => Some(spawn("the echo server", echo::command(self.address)?, &log)?),
-        };
-        let mut peer = Peer { site: self, process, start: Duration::ZERO };
-        while peer.process.is_some() && peer.answers().await.is_err() {
-            let silent = began.elapsed() > START_LIMIT;
-            if silent || peer.check().is_err() {
-                bail!("{} did not start: {}", peer.kind(), std::fs::read_to_string(&log).unwrap_or_default());
+            Kind::Nginx => Some(spawn("nginx", nginx::command(folder), folder)?),
+            Kind::Tidegate | Kind::Recovering | Kind::Redis | Kind::Kafka => {
+                Some(spawn("tidegate", tidegate::gateway(folder, server.as_ref())?, folder)?)
             }
-            sleep(START_POLL).await;
+            Kind::Echo => Some(spawn("the echo server", echo::command(self.address)?, folder)?),
+        };
+        let mut peer = Peer { process, worker, server, start: Duration::ZERO, site: self };
+        if !matches!(timeout(START_LIMIT, peer.first_answer()).await, Ok(Ok(()))) {
+            bail!("{} did not start: {}", peer.kind(), std::fs::read_to_string(log(peer.site.folder.path())).unwrap_or_default());
         }
         peer.start = began.elapsed();
         Ok(peer)
     }
 }
 
-/// A running peer. Dropping it ends its processes and removes its files.
+/// A running peer. Dropping it ends its processes, in this order, and removes its files.
 pub(crate) struct Peer {
-    site: Site,
     process: Option<Process>,
+    worker: Option<Process>,
+    server: Option<Server>,
     start: Duration,
+    site: Site,
 }
 
 impl Peer {
@@ -153,22 +180,33 @@ impl Peer {
         Connection::open(self.site.address).await
     }
 
-    /// Its processor time so far; `None` where no process stands in between.
+    /// Its processor time so far, with that of a worker and a queue's server behind it; `None` where no process stands in between.
     ///
     /// # Errors
     ///
-    /// When the peer has ended.
+    /// When one of them has ended.
     pub(crate) fn cpu(&self) -> Result<Option<Cpu>> {
-        self.process.as_ref().map(|process| Cpu::read(process.id())).transpose()
+        let Some(process) = &self.process else { return Ok(None) };
+        let behind = self.worker.iter().map(Process::id).chain(self.server.iter().map(Server::id));
+        Cpu::read([process.id()].into_iter().chain(behind)).map(Some)
     }
 
-    /// Its memory now; `None` where no process stands in between.
+    /// Its own memory now; `None` where no process stands in between.
     ///
     /// # Errors
     ///
     /// When the peer has ended.
     pub(crate) fn memory(&self) -> Result<Option<Memory>> {
         self.process.as_ref().map(|process| Memory::read(process.id())).transpose()
+    }
+
+    /// Memory of the queue's server now; `None` where none keeps in memory what it has.
+    ///
+    /// # Errors
+    ///
+    /// When the server has ended.
+    pub(crate) fn server_memory(&self) -> Result<Option<Memory>> {
+        self.server.as_ref().filter(|server| server.keeps_in_memory()).map(|server| Memory::read(server.id())).transpose()
     }
 
     /// A session of this peer's client.
@@ -184,23 +222,53 @@ impl Peer {
         Session::open(self.site.address, self.site.key.as_deref()).await
     }
 
+    /// Waits for it; fails when a process ends before.
+    async fn first_answer(&mut self) -> Result<()> {
+        let poll = if self.server.is_some() { QUEUE_POLL } else { START_POLL };
+        while self.process.is_some() && self.answers().await.is_err() {
+            self.process.iter_mut().chain(&mut self.worker).try_for_each(Process::check)?;
+            sleep(poll).await;
+        }
+        Ok(())
+    }
+
+    /// A session that has had an answer.
+    ///
+    /// # Errors
+    ///
+    /// When the peer does not take it, or does not answer.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it gives the connection up.
+    pub(crate) async fn answered_session(&self) -> Result<Session> {
+        let mut session = self.session().await?;
+        session.ask().await?;
+        session.finish(self.kind().last_word()).await?;
+        Ok(session)
+    }
+
     async fn answers(&self) -> Result<()> {
         if self.kind() == Kind::Echo {
             return self.session().await.map(drop);
+        }
+        if self.server.is_some() {
+            return self.answered_session().await?.close().await;
         }
         let mut connection = self.connect().await?;
         connection.send(&get("/healthz")).await?;
         connection.body().await.map(drop)
     }
-
-    fn check(&mut self) -> Result<()> {
-        self.process.as_mut().map_or(Ok(()), Process::check)
-    }
 }
 
-fn spawn(name: &'static str, mut command: Command, log: &PathBuf) -> Result<Process> {
-    let log = File::create(log).context("cannot write the peer's log")?;
+/// Starts a process of a peer, whose processes share a log.
+fn spawn(name: &'static str, mut command: Command, folder: &Path) -> Result<Process> {
+    let log = File::options().create(true).append(true).open(log(folder)).context("cannot write the peer's log")?;
     Process::spawn(name, command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))
+}
+
+fn log(folder: &Path) -> PathBuf {
+    folder.join("output.log")
 }
 
 /// A loopback address that was free a moment ago. A peer that finds it taken ends, and its start fails.

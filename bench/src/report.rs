@@ -10,12 +10,14 @@ use anyhow::Result;
 use crate::{
     lab::Plan,
     peer::Kind,
-    rows::{Bound, Facts, Findings, ROWS, SESSION_ROWS, SessionFacts, Target},
+    rows::{Bound, Facts, Findings, QUEUE_ROWS, ROWS, Row, SESSION_ROWS, SessionFacts, Target},
 };
 
+/// In the order of their columns.
+const QUEUES: [Kind; 2] = [Kind::Redis, Kind::Kafka];
 const MEANING: &str = include_str!("report/meaning.md");
 
-/// The tables: figures with a target, what stands beside them, what being ready for failure costs, and sessions.
+/// The tables: figures with a target, what stands beside them, what being ready for failure costs, and sessions, alone and behind a queue.
 pub(crate) fn tables(findings: &Findings) -> String {
     let (targets, beside): (Vec<_>, Vec<_>) =
         ROWS.iter().filter(|facts| is_measured(facts, findings)).partition(|facts| facts.target.is_some());
@@ -23,12 +25,14 @@ pub(crate) fn tables(findings: &Findings) -> String {
         targets.into_iter().filter_map(|facts| facts.target.map(|target| target_cells(facts, target, findings))).collect();
     let beside: Vec<_> = beside.into_iter().map(|facts| beside_cells(facts, findings)).collect();
     let sessions: Vec<_> = SESSION_ROWS.iter().filter_map(|facts| session_cells(facts, findings)).collect();
+    let queues: Vec<_> = QUEUE_ROWS.iter().filter_map(|facts| queue_cells(facts, findings)).collect();
     let recovery: Vec<_> = ROWS.iter().filter_map(|facts| recovery_cells(facts, findings)).collect();
     let tables = [
         table::render(["figure", "direct", "nginx", "Tidegate", "ratio", "must", "aim", "met", "nginx then"], &targets),
         table::render(["beside it", "direct", "nginx", "Tidegate"], &beside),
         table::render(["what recovery costs while all is well", "one route", "routes, breakers and a chain", "ratio"], &recovery),
         table::render(["sessions", "echo server", "Tidegate", "ratio", "must", "aim", "met"], &sessions),
+        table::render(["sessions behind a queue", "in memory", "Redis", "Kafka"], &queues),
     ];
     tables.into_iter().filter(|table| !table.is_empty()).collect::<Vec<_>>().join("\n")
 }
@@ -37,10 +41,11 @@ pub(crate) fn tables(findings: &Findings) -> String {
 ///
 /// # Errors
 ///
-/// When nginx is not installed, since its version is part of the page.
+/// When nginx, or the server of a queue that was measured, is not installed, since their versions are part of the page.
 pub(crate) fn page(findings: &Findings, plan: &Plan) -> Result<String> {
     let mut page = String::from("# Performance\n\n<!-- Written by `scripts/bench`; do not edit. -->\n\n");
-    write!(page, "{}\n{}\n{MEANING}", machine::describe(plan)?, tables(findings))?;
+    let queues: Vec<Kind> = QUEUES.into_iter().filter(|&kind| findings.value(Row::AckP50, kind).is_some()).collect();
+    write!(page, "{}\n{}\n{MEANING}", machine::describe(plan, &queues)?, tables(findings))?;
     Ok(page)
 }
 
@@ -79,6 +84,13 @@ fn session_cells(SessionFacts { facts, bounds }: &SessionFacts, findings: &Findi
     let [of_echo, of_tidegate] = [Kind::Echo, Kind::Tidegate].map(|kind| measured(facts, findings, kind));
     let met = bounds.map_or("–", |bounds| verdict(bounds, tidegate, None)).to_owned();
     Some([facts.label.to_owned(), of_echo, of_tidegate, ratio(tidegate, echo), must, aim, met])
+}
+
+/// A figure of sessions by where their prompts wait; `None` where it was measured of none that wait outside of the gateway.
+fn queue_cells(facts: &Facts, findings: &Findings) -> Option<[String; 4]> {
+    QUEUES.into_iter().find_map(|kind| findings.value(facts.row, kind))?;
+    let [redis, kafka] = QUEUES.map(|kind| measured(facts, findings, kind));
+    Some([facts.label.to_owned(), measured(facts, findings, Kind::Tidegate), redis, kafka])
 }
 
 fn beside_cells(facts: &Facts, findings: &Findings) -> [String; 4] {

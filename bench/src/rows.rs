@@ -28,11 +28,21 @@ pub(crate) enum Row {
     SmallRate,
     ForNobodyPaced,
     RestProportional,
+    FewerAckP50,
+    FewerAckP99,
+    FewerFirstTokenP50,
+    FewerFirstTokenP99,
+    FewerAnswerRate,
+    FewerPromptCpu,
     AckP50,
     AckP99,
+    FirstTokenP50,
+    FirstTokenP99,
+    AnswerRate,
     PromptCpu,
     SessionMemory,
     SessionMemoryAnswered,
+    SessionMemoryKept,
 }
 
 /// A bound that a value must not exceed.
@@ -137,6 +147,25 @@ pub(crate) const SESSION_ROWS: [SessionFacts; 5] = {
         row(Row::SessionMemoryAnswered, "memory per idle session that has had an answer, 9,000 open", "KiB", None),
     ]
 };
+
+/// The figures of sessions by where their prompts wait, in the order of their table.
+pub(crate) const QUEUE_ROWS: [Facts; 15] = [
+    beside(Row::FewerAckP50, "100 prompts a second: to acknowledgement, p50", "ms", 2),
+    beside(Row::FewerAckP99, "100 prompts a second: to acknowledgement, p99", "ms", 2),
+    beside(Row::FewerFirstTokenP50, "100 prompts a second: to first token, p50", "ms", 2),
+    beside(Row::FewerFirstTokenP99, "100 prompts a second: to first token, p99", "ms", 2),
+    beside(Row::FewerAnswerRate, "100 prompts a second: answers per second", "/s", 0),
+    beside(Row::FewerPromptCpu, "100 prompts a second: CPU per prompt, all processes together", "µs", 0),
+    beside(Row::AckP50, "1,000 prompts a second: to acknowledgement, p50", "ms", 2),
+    beside(Row::AckP99, "1,000 prompts a second: to acknowledgement, p99", "ms", 2),
+    beside(Row::FirstTokenP50, "1,000 prompts a second: to first token, p50", "ms", 2),
+    beside(Row::FirstTokenP99, "1,000 prompts a second: to first token, p99", "ms", 2),
+    beside(Row::AnswerRate, "1,000 prompts a second: answers per second", "/s", 0),
+    beside(Row::PromptCpu, "1,000 prompts a second: CPU per prompt, all processes together", "µs", 0),
+    beside(Row::SessionMemory, "memory per idle session, in the gateway", "KiB", 2),
+    beside(Row::SessionMemoryAnswered, "memory per idle session that has had an answer, in the gateway", "KiB", 2),
+    beside(Row::SessionMemoryKept, "memory per idle session that has had an answer, in the server", "KiB", 2),
+];
 
 /// The values of a run: one a round for each row and peer.
 #[derive(Default)]

@@ -27,8 +27,14 @@ const ANSWER: Spec = Spec { mode: Mode::Flat, think: std::time::Duration::ZERO, 
 pub(crate) enum Said {
     /// A prompt was accepted; an echo server, which understands none, gives it back.
     Accepted,
+    /// A piece of its answer.
+    Token,
     /// Its answer is complete.
     Complete,
+    /// A prompt was not accepted: too many wait, or the queue does not keep up.
+    Refused,
+    /// An accepted prompt ended without its answer, because the queue does not keep up.
+    Failed,
     /// Whatever else.
     Other,
 }
@@ -79,7 +85,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// When a prompt was refused or failed, or the peer closed.
+    /// When a prompt was refused or failed for another reason than too much work, or the peer closed.
     ///
     /// # Cancel safety
     ///
@@ -93,19 +99,36 @@ impl Session {
         }
     }
 
-    /// Asks, and reads on to the end of the answer.
+    /// Reads on to the end of an answer.
     ///
     /// # Errors
     ///
-    /// As for [`Self::ask`] and [`Self::next`].
+    /// When there will be none, as for [`Self::next`] or because the peer has too much work.
     ///
     /// # Cancel safety
     ///
-    /// None: the session is of no use after a dropped call.
-    pub(crate) async fn answer(&mut self, last: Said) -> Result<()> {
-        self.ask().await?;
-        while self.next().await? != last {}
-        Ok(())
+    /// Safe.
+    pub(crate) async fn finish(&mut self, last: Said) -> Result<()> {
+        loop {
+            match self.next().await? {
+                Said::Refused | Said::Failed => bail!("the peer has too much work to answer"),
+                said if said == last => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends the session, which a peer would otherwise keep for a client that comes back.
+    ///
+    /// # Errors
+    ///
+    /// When the peer closed the connection.
+    ///
+    /// # Cancel safety
+    ///
+    /// None: a dropped call may leave half a frame behind.
+    pub(crate) async fn close(mut self) -> Result<()> {
+        self.socket.close(None).await.context("the peer closed before the session's end was written")
     }
 }
 
@@ -113,8 +136,16 @@ fn meaning(text: &str) -> Result<Said> {
     let kind = text.strip_prefix(r#"{"type":""#).and_then(|rest| rest.split('"').next());
     match kind {
         Some("ACK" | "PROMPT") => Ok(Said::Accepted),
+        Some("TOKEN") => Ok(Said::Token),
         Some("COMPLETE") => Ok(Said::Complete),
-        Some("SESSION" | "NOTICE" | "TOKEN") => Ok(Said::Other),
+        Some("RATE_LIMITED") => Ok(Said::Refused),
+        Some("ERROR") if text.contains(r#""code":"gateway_overloaded""#) => {
+            Ok(if text.contains(r#""taskId":"#) { Said::Failed } else { Said::Refused })
+        }
+        Some("SESSION" | "NOTICE") => Ok(Said::Other),
         _ => bail!("the peer said {text}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ pub(crate) fn family(id: u32) -> Vec<u32> {
     members
 }
 
-/// A reading of the processor time of a family of processes.
+/// A reading of the processor time of families of processes.
 pub(crate) struct Cpu {
     /// Nanoseconds of each thread, from `schedstat`: fine, but a thread takes its count along when it ends.
     threads: BTreeMap<(u32, u32), u64>,
@@ -31,9 +31,9 @@ impl Cpu {
     /// # Errors
     ///
     /// When a process has gone.
-    pub(crate) fn read(id: u32) -> Result<Self> {
+    pub(crate) fn read(ids: impl IntoIterator<Item = u32>) -> Result<Self> {
         let mut cpu = Self { threads: BTreeMap::new(), ticks: 0 };
-        for member in family(id) {
+        for member in ids.into_iter().flat_map(family) {
             cpu.ticks += ticks(member)?;
             for task in fs::read_dir(format!("/proc/{member}/task")).context("a measured process is gone")? {
                 let thread = task?.file_name().to_string_lossy().parse()?;

@@ -1,6 +1,6 @@
 //! What a peer adds to the time until the first event: requests that arrive steadily, while earlier answers are still streaming.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
 
 use anyhow::{Context, Result};
 use tokio::{
@@ -53,7 +53,8 @@ pub(super) async fn measure(lab: &mut Lab) -> Result<()> {
 struct Pool<'a> {
     peer: &'a Peer,
     request: Rc<[u8]>,
-    idle: Rc<RefCell<Vec<Connection>>>,
+    /// The one that rests longest goes first, so that no peer closes one that was forgotten.
+    idle: Rc<RefCell<VecDeque<Connection>>>,
 }
 
 impl<'a> Pool<'a> {
@@ -61,7 +62,7 @@ impl<'a> Pool<'a> {
         let pool = Self { peer, request: peer.request(ANSWER).into(), idle: Rc::default() };
         for _ in 0..CONNECTIONS {
             let connection = peer.connect().await?;
-            pool.idle.borrow_mut().push(connection);
+            pool.idle.borrow_mut().push_back(connection);
         }
         Ok(pool)
     }
@@ -75,7 +76,7 @@ impl<'a> Pool<'a> {
         for n in 0..RAMP + counted {
             sleep_until(due).await;
             due += ARRIVAL;
-            let connection = self.idle.borrow_mut().pop();
+            let connection = self.idle.borrow_mut().pop_front();
             let connection = match connection {
                 Some(connection) => connection,
                 None => self.peer.connect().await?,
@@ -83,7 +84,7 @@ impl<'a> Pool<'a> {
             let (request, idle, transits) = (Rc::clone(&self.request), Rc::clone(&self.idle), Rc::clone(&transits));
             tasks.spawn_local(async move {
                 let (connection, transit) = ask(connection, &request).await?;
-                idle.borrow_mut().push(connection);
+                idle.borrow_mut().push_back(connection);
                 if n >= RAMP {
                     transits.borrow_mut().add(transit);
                 }

@@ -4,7 +4,7 @@ use std::{env, fs, net::SocketAddr, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
-use super::KEPT;
+use super::{KEPT, queue::Server};
 
 const CONFIG: &str = "tidegate.toml";
 
@@ -74,11 +74,32 @@ fn create_key(folder: &Path) -> Result<String> {
         .with_context(|| format!("`tidegate keys create` printed no key: {text}{}", String::from_utf8_lossy(&output.stderr)))
 }
 
-/// Starts the gateway.
-pub(super) fn command(folder: &Path) -> Result<Command> {
+/// Starts the gateway, with its queue in `server` where there is one.
+pub(super) fn gateway(folder: &Path, server: Option<&Server>) -> Result<Command> {
     let mut command = program(folder)?;
-    command.args(["serve", "--config", CONFIG]);
+    command.args(["serve", "--config", CONFIG]).envs(server.map(Server::environment).into_iter().flatten());
     Ok(command)
+}
+
+/// Starts a worker for the queue in `server`.
+pub(super) fn worker(folder: &Path, server: &Server) -> Result<Command> {
+    let mut command = program(folder)?;
+    command.args(["worker", "--config", CONFIG]).envs(server.environment()).env("TIDEGATE__LEDGER__PATH", "worker.db");
+    Ok(command)
+}
+
+/// Whether it can keep a queue in Kafka.
+///
+/// # Errors
+///
+/// When it cannot, with what it says about that.
+pub(super) fn has_kafka() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut command = program(folder.path())?;
+    let output = command.args(["config", "check"]).env("QUEUE_TYPE", "kafka").env("KAFKA_BROKERS", "127.0.0.1:9092").output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}", said.lines().next().unwrap_or_default().trim_start_matches("error: "));
+    Ok(())
 }
 
 /// The release binary beside this program, run in `folder` and with no setting from this process' environment.

@@ -1,5 +1,4 @@
 use super::*;
-use crate::rows::Row;
 
 fn line(findings: &Findings, label: &str) -> Vec<String> {
     let tables = tables(findings);
@@ -45,4 +44,16 @@ fn what_recovery_costs_is_a_ratio_of_the_gateway_to_itself() {
     let line = tables.lines().rev().find(|line| line.contains("500 paced streams, 20 ms")).expect("it was measured");
     let cells: Vec<&str> = line.split('|').map(str::trim).collect();
     assert_eq!(cells[2..5], ["12.0 µs", "12.6 µs", "1.05"]);
+}
+
+#[test]
+fn sessions_behind_a_queue_stand_beside_those_in_memory() {
+    let mut findings = findings(Row::FirstTokenP99, &[], &[2.0]);
+    assert!(!tables(&findings).contains("sessions behind a queue"), "none was measured");
+    findings.add(Row::FirstTokenP99, Kind::Redis, 31.5);
+    let tables = tables(&findings);
+    let table = tables.split_once("sessions behind a queue").expect("one was measured").1;
+    let line = table.lines().find(|line| line.contains("1,000 prompts a second: to first token, p99")).expect("it was measured");
+    let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+    assert_eq!(cells[2..5], ["2.00 ms", "31.50 ms", "–"]);
 }

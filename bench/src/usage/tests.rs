@@ -4,9 +4,9 @@ use super::*;
 
 #[test]
 fn work_done_by_this_process_shows_in_its_processor_time() {
-    let before = Cpu::read(process::id()).unwrap();
+    let before = Cpu::read([process::id()]).unwrap();
     black_box((0..20_000_000_u64).fold(0, |sum, n| black_box(sum ^ n)));
-    assert!(Cpu::read(process::id()).unwrap().since(&before) > 1_000_000);
+    assert!(Cpu::read([process::id()]).unwrap().since(&before) > 1_000_000);
 }
 
 #[test]

@@ -61,12 +61,6 @@ impl PoolSize {
         self.size > self.bounds.least
     }
 
-    /// Sets other bounds, at once.
-    pub fn set_bounds(&mut self, bounds: PoolBounds) {
-        self.bounds = bounds;
-        self.size = self.size.clamp(bounds.least, bounds.most.max(bounds.least));
-    }
-
     /// Looks at the load and returns the new size: at most twice the old one, and never fewer than run.
     pub fn look(&mut self, load: PoolLoad, now: Moment) -> usize {
         let needed = load.running + load.waiting;

@@ -222,6 +222,7 @@ impl Session {
             Input::Closed => self.end(EndReason::Closed, out),
             Input::Resumed { last_seq, client } => self.resumed(last_seq, client, now, out),
             Input::NotResumed => self.greet(out),
+            Input::Unanswered => self.unanswered(out),
             Input::Drain => self.drain(out),
             Input::DrainOver => self.drain_over(out),
             Input::Tick => self.tick(now, out),
@@ -289,7 +290,10 @@ impl Session {
         self.active = now;
         match end {
             TaskEnd::Completed { usage, stream, turn } => {
-                self.pace.note(now.since(since));
+                // One that begins and ends at the same moment is heard of again, and nobody knows how long it took.
+                if now > since {
+                    self.pace.note(now.since(since));
+                }
                 if let Some(turn) = turn {
                     self.history.push(turn, self.settings.history_bytes);
                 }
@@ -329,6 +333,14 @@ impl Session {
         self.active = now;
         self.send(self.introduction(true), out);
         out.extend(missed.into_iter().map(|(seq, body)| Action::Send(Message::Numbered { seq, body })));
+    }
+
+    /// The client is sent away to ask again: a new session now would be the end of the one that it has.
+    fn unanswered(&mut self, out: &mut Vec<Action>) {
+        let message = Some(Arc::from("the session cannot be looked for right now; connect again and say `RESUME` in a moment"));
+        let problem = Problem { message, retry_after: Some(RETRY_AFTER), ..Problem::of(Code::Failure(Failure::GatewayOverloaded)) };
+        self.send(Message::Refused(Box::new(problem)), out);
+        self.end(EndReason::Unanswered, out);
     }
 
     fn drain(&mut self, out: &mut Vec<Action>) {

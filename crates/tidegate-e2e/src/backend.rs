@@ -1,6 +1,6 @@
 //! Where the prompts of sessions wait. The tests of sessions say nothing about it, and run once for each.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::kafka::Kafka;
 use crate::redis::Redis;
@@ -43,6 +43,18 @@ impl Server {
         match self {
             Self::Redis(redis) => redis.environment(),
             Self::Kafka(kafka) => kafka.environment(),
+        }
+    }
+
+    /// The Redis that it is, for what nothing else is asked.
+    ///
+    /// # Errors
+    ///
+    /// It is none.
+    pub fn redis(&self) -> Result<&Redis> {
+        match self {
+            Self::Redis(redis) => Ok(redis),
+            Self::Kafka(_) => bail!("sessions are not in Redis here"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! A client of sessions. It reads every message strictly, and remembers all of them: a test says what it wants to have seen.
 
+pub mod hello;
 pub mod log;
 pub mod message;
 
@@ -7,105 +8,18 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::{SinkExt, StreamExt};
-use http::Request;
 use serde_json::{Value, json};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
-use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::protocol::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
-use tokio_tungstenite::{WebSocketStream, client_async};
 
+pub use hello::Hello;
 pub use log::Log;
 pub use message::{Message, Problem, Prompt};
 
-use crate::chat::request;
-use crate::raw::Answer;
-use crate::view::View;
 use crate::wait::in_time;
-
-/// How a client asks for a session.
-#[derive(Debug, Clone)]
-pub struct Hello {
-    path: String,
-    headers: Vec<(String, String)>,
-    receive_buffer: Option<u32>,
-}
-
-impl Hello {
-    /// A client that can resume its session.
-    #[must_use]
-    pub fn resumable() -> Self {
-        Self::plain().header("sec-websocket-protocol", "tidegate.v1")
-    }
-
-    /// A client that knows nothing of subprotocols: its session ends with its connection.
-    #[must_use]
-    pub fn plain() -> Self {
-        Self { path: "/v1/sessions".to_owned(), headers: Vec::new(), receive_buffer: None }
-    }
-
-    /// At another path.
-    #[must_use]
-    pub fn at(mut self, path: &str) -> Self {
-        path.clone_into(&mut self.path);
-        self
-    }
-
-    /// With a header of its own.
-    #[must_use]
-    pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// With a Tidegate key.
-    #[must_use]
-    pub fn key(self, key: &str) -> Self {
-        self.header("authorization", &format!("Bearer {key}"))
-    }
-
-    /// Takes little into its own socket, so that what it does not read waits in the gateway.
-    #[must_use]
-    pub fn reluctant(mut self) -> Self {
-        self.receive_buffer = Some(8 * 1024);
-        self
-    }
-
-    /// What the gateway answers to it over HTTP: for one that is to be refused.
-    ///
-    /// # Errors
-    ///
-    /// See [`Answer::view`].
-    pub async fn answer(&self, addr: SocketAddr) -> Result<View> {
-        Answer::to(addr, &self.bytes()).await?.view().await
-    }
-
-    /// The request's bytes.
-    #[must_use]
-    pub fn bytes(&self) -> Vec<u8> {
-        request("GET", &self.path, &self.handshake(), b"")
-    }
-
-    fn handshake(&self) -> Vec<(String, String)> {
-        let key = generate_key();
-        let own = [("connection", "Upgrade"), ("upgrade", "websocket"), ("sec-websocket-version", "13"), ("sec-websocket-key", &key)];
-        own.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).chain(self.headers.iter().cloned()).collect()
-    }
-
-    async fn connect(&self, addr: SocketAddr) -> Result<WebSocketStream<TcpStream>> {
-        let socket = TcpSocket::new_v4()?;
-        if let Some(bytes) = self.receive_buffer {
-            socket.set_recv_buffer_size(bytes)?;
-        }
-        let stream = in_time("a connection", socket.connect(addr)).await??;
-        stream.set_nodelay(true)?;
-        let request = Request::get(format!("ws://{addr}{}", self.path)).header("host", addr.to_string());
-        let request = self.handshake().iter().fold(request, |request, (name, value)| request.header(name, value));
-        let (socket, _) = in_time("a session", client_async(request.body(())?, stream)).await??;
-        Ok(socket)
-    }
-}
 
 /// How a connection came to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,6 +84,19 @@ impl SessionClient {
                 _ => bail!("an answer to RESUME that is none: {text}"),
             }
         }
+    }
+
+    /// Asks for a `session` that nobody can look for right now: what the gateway says instead, and how it ends the connection.
+    ///
+    /// # Errors
+    ///
+    /// It says nothing, or goes on.
+    pub async fn resume_in_vain(addr: SocketAddr, hello: &Hello, session: &str, last_seq: u64) -> Result<(Value, Goodbye)> {
+        let mut client = Self::open(addr, hello).await?;
+        client.send(&json!({"type": "RESUME", "sessionId": session, "lastSeq": last_seq})).await?;
+        let said = client.next_text().await?.context("an answer to RESUME")?;
+        let goodbye = client.goodbye().await?;
+        Ok((serde_json::from_str(&said)?, goodbye))
     }
 
     /// All that was seen.

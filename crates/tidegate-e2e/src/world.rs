@@ -4,6 +4,7 @@ mod builder;
 
 use std::path::Path;
 use std::process::Output;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -217,6 +218,25 @@ impl World {
         let mut entries = self.mock.journal().entries();
         entries.retain(|entry| entry.model == model);
         entries
+    }
+
+    /// How many bytes the mock has sent for the first request for `model` when it has to stop, because nobody takes more.
+    ///
+    /// # Errors
+    ///
+    /// It never stops.
+    pub async fn provider_stops(&self, model: &str) -> Result<u64> {
+        let (mut last, mut quiet) = (0, 0);
+        eventually("the provider stops", async || {
+            // Back-pressure has come through when the provider has sent nothing for a second: its socket takes some megabytes at once, which
+            // whoever reads on needs a part of that for.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let sent = self.requests(model).first().map_or(0, |entry| entry.bytes_sent);
+            quiet = if sent > 0 && sent == last { quiet + 1 } else { 0 };
+            last = sent;
+            (quiet == 10).then_some(sent)
+        })
+        .await
     }
 
     /// The mock's only request for `model`, as it stands once `settled` says so.

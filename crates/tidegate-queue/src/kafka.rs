@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `tidegate.log` | an entry of a session's log ([`entry`]) | session |
 //! | `tidegate.tasks` | a task that waits for a worker ([`record`]) | session |
-//! | `tidegate.sessions` | where to begin to read a session's log ([`pointer`]); compacted | session |
+//! | `tidegate.sessions` | where a session's log is to be read ([`pointer`]); compacted | session |
 //!
 //! All three have the same number of partitions, and everything about a session is in the one of the same number.
 //!
@@ -19,7 +19,13 @@
 //! commit's metadata, which is how the depth of the queue is known ([`depth`]).
 //!
 //! **Owners** read the partitions of their sessions, each gateway by one reader ([`sessions`]). What an owner is too slow for is skipped, and
-//! read again when it asks for it. An heir begins where the pointer says, which every snapshot moves.
+//! read again when it asks for it. An heir reads the stretches that the pointer names ([`trail`]), from the last snapshot on, and what came
+//! after the pointer was written, which its owner does three times in its time to live.
+//!
+//! **What a process keeps**: a pointer of each session of the whole queue, a few hundred bytes; what the log says of each session that it owns,
+//! with at most 256 KiB of outputs that the owner has not read; of each task of its partitions that has no end, the payload, and 16 MiB of
+//! those that wait; and for each reader what it read ahead, at most 16 MiB. A session that ends is forgotten in all of that when its end is
+//! read, and one that nobody has any more after twice its time to live.
 //!
 //! With `kcat -C -t tidegate.sessions -K:` one sees which sessions there are, and with `kafka-consumer-groups --describe --group
 //! tidegate.workers` how far the workers are.

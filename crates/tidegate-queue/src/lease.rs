@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use tidegate_core::id::{SessionId, TaskId};
+use tokio::sync::watch;
 
 use crate::error::QueueError;
+use crate::flow::Flow;
 #[cfg(feature = "kafka")]
 use crate::kafka;
 #[cfg(feature = "redis")]
@@ -90,6 +92,33 @@ impl Lease {
     /// Safe in the same way: what was not written is kept for the next call.
     pub async fn emit(&mut self, pieces: impl IntoIterator<Item = Piece>) -> Result<(), QueueError> {
         on_backend!(&mut self.0, lease => lease.emit(pieces).await)
+    }
+
+    /// Whether more may be said: less than [`crate::Settings::window`] of what was said in the session waits for its client, whoever owns the
+    /// session. Where it is `false`, a worker says nothing more and lets its model wait; should it say something all the same, that is
+    /// written as ever, and so is an end. While it waits, it keeps its task.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.flow().borrow().has_room()
+    }
+
+    /// Resolves when more may be said ([`Lease::has_room`]), or never. The future outlives the lease.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only watches.
+    pub fn room(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut flow = self.flow();
+        async move {
+            if flow.wait_for(Flow::has_room).await.is_err() {
+                // Nobody is left who could hear of it.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    fn flow(&self) -> watch::Receiver<Flow> {
+        on_backend!(&self.0, lease => lease.flow())
     }
 
     /// Ends the task: writes its end and gives up the lease, in one step. Calling it again with the same end changes nothing.

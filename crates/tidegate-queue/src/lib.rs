@@ -19,10 +19,13 @@
 //! - One gateway owns a session and one worker runs its task. Whoever was replaced finds every write refused, also one that was sent before
 //!   and arrives late.
 //! - A session that nobody owns is forgotten after its time to live, with all that belongs to it.
+//! - What was said and not taken by the client is bounded ([`Settings::window`]), also while nobody owns the session: its worker waits
+//!   ([`Lease::room`]) until an owner has called it taken ([`Owner::taken`]).
 //!
 //! Every payload is bytes that the queue doesn't read.
 
 mod error;
+mod flow;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod lease;

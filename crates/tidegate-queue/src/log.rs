@@ -22,6 +22,24 @@ pub enum Output {
     },
 }
 
+/// What a piece counts beside its data.
+const BESIDE: usize = 64;
+
+impl Output {
+    /// How much of [`crate::Settings::window`] it takes up until the client has it.
+    pub(crate) fn weight(&self) -> u64 {
+        match self {
+            Self::Piece { data, .. } => weight(data),
+            Self::Ended { .. } => 0,
+        }
+    }
+}
+
+/// The same of a piece with this data.
+pub(crate) fn weight(data: &Bytes) -> u64 {
+    u64::try_from(data.len() + BESIDE).unwrap_or(u64::MAX)
+}
+
 /// How a task ended. Each has exactly one end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {

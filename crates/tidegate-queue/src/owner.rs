@@ -65,6 +65,12 @@ impl Owner {
         on_backend!(&mut self.0, owner => owner.next().await)
     }
 
+    /// The client has taken all that [`Owner::next`] returned, and all that an heir found in its [`crate::Past`]: as much may be said anew. A
+    /// worker that waits for that ([`crate::Lease::room`]) hears of it in the background.
+    pub fn taken(&mut self) {
+        on_backend!(&mut self.0, owner => owner.taken());
+    }
+
     /// Writes `entries` to the log; durable when it returns.
     ///
     /// # Errors

@@ -11,7 +11,7 @@
 //! | `log:sess_…` | stream | what its owner wrote and its workers said since the snapshot: `XRANGE … - +` |
 //!
 //! A session's hash holds `owner` and the number of its last command, `op`; `holder`, whose it is; `ttl` in milliseconds; the `snapshot` and what it `covers` of the
-//! log. While the session has a task, also `task`, its `entry` in `tasks`, `payload`, and `attempt`; while a worker has that, `worker`, how many pieces
+//! log; how much its workers `said` in all, and how much of that its client has `taken`. While the session has a task, also `task`, its `entry` in `tasks`, `payload`, and `attempt`; while a worker has that, `worker`, how many pieces
 //! it `emitted` and, once there is any, `visible` output; `cancel` when it was asked to stop. `last` is the task that ended last, and `settled` the worker
 //! that ended it, if one did.
 //!
@@ -128,21 +128,21 @@ impl Queue {
         let owner = process.token();
         let at: Option<String> = process.run(process.call(&SCRIPTS.create, id).arg(&owner).arg(millis(*ttl)).arg(holder)).await?;
         let at = at.ok_or(QueueError::Fenced)?;
-        Ok(Owner::new(Arc::clone(&self.0), id, *ttl, owner, entries::position(&at)?))
+        Ok(Owner::new(Arc::clone(&self.0), id, *ttl, owner, (entries::position(&at)?, 0)))
     }
 
     pub(crate) async fn adopt(&self, id: SessionId, tenure: &Tenure) -> Result<Option<(Owner, Past)>, QueueError> {
         let Tenure { ttl, holder } = tenure;
         let process = &self.0.process;
         let owner = process.token();
-        let left: Option<(Option<Bytes>, entries::Raw)> =
+        let left: Option<(Option<Bytes>, entries::Raw, u64)> =
             process.run(process.call(&SCRIPTS.adopt, id).arg(&owner).arg(millis(*ttl)).arg(holder)).await?;
-        let Some((snapshot, log)) = left else { return Ok(None) };
+        let Some((snapshot, log, said)) = left else { return Ok(None) };
         let log = log.into_iter().map(LogEntry::read).collect::<Result<Vec<_>, _>>()?;
         // The last entry is the one that says that the session is ours now.
         let at = log.last().map(|entry| entry.at).unwrap_or_default();
         let past = Past { snapshot, entries: entries::in_owners_order(log) };
-        Ok(Some((Owner::new(Arc::clone(&self.0), id, *ttl, owner, at), past)))
+        Ok(Some((Owner::new(Arc::clone(&self.0), id, *ttl, owner, (at, said)), past)))
     }
 
     pub(crate) async fn lease(&self) -> Result<Lease, QueueError> {

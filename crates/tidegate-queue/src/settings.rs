@@ -11,13 +11,17 @@ pub struct Settings {
     pub attempts: u32,
     /// How many tasks may wait for a worker, over all sessions and gateways (`queue.global_max_size`).
     pub global_max_size: u64,
+    /// How much may be said in a session ahead of its client, in bytes, before its worker waits ([`crate::Lease::has_room`]). Each piece
+    /// counts 64 more than its data, so this bounds their number, too.
+    pub window: u64,
 }
 
 impl Default for Settings {
     /// `queue.lease` and `queue.global_max_size` of the configuration, and five attempts: a task that took five workers with it is more
-    /// likely the cause than the victim.
+    /// likely the cause than the victim. The window is half of what the client of a session is repeated when it comes back; the other half
+    /// is for what was on its way to the client when it left.
     fn default() -> Self {
-        Self { lease: Duration::from_secs(30), attempts: 5, global_max_size: 100_000 }
+        Self { lease: Duration::from_secs(30), attempts: 5, global_max_size: 100_000, window: 256 * 1024 }
     }
 }
 

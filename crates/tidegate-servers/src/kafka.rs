@@ -41,12 +41,23 @@ pub struct Kafka {
     address: SocketAddr,
     folder: PathBuf,
     leash: Child,
-    broker: String,
+    broker: u32,
     /// What java is told about [`CLASSES`].
     classes: String,
 }
 
 impl Kafka {
+    /// Which version is installed, such as `4.3.1`.
+    ///
+    /// # Errors
+    ///
+    /// Java or the broker is not installed.
+    pub fn version() -> Result<String> {
+        let output = java("-Xshare:auto")?.args(["kafka.Kafka", "--version"]).output().context(NO_JAVA)?;
+        ensure!(output.status.success(), "the broker does not say its version: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
     /// Starts a broker without topics.
     ///
     /// # Errors
@@ -85,6 +96,12 @@ impl Kafka {
     #[must_use]
     pub fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// Its process' id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.broker
     }
 
     /// Kills it, as a power cut would. What it has is on its disk.
@@ -146,13 +163,13 @@ impl Kafka {
     }
 
     fn signal(&self, signal: &str) -> Result<()> {
-        let sent = Command::new("kill").args([signal, &self.broker]).stderr(Stdio::null()).status()?;
+        let sent = Command::new("kill").args([signal, &self.broker.to_string()]).stderr(Stdio::null()).status()?;
         ensure!(sent.success(), "the broker runs no more");
         Ok(())
     }
 
     fn runs(&self) -> bool {
-        Path::new("/proc").join(&self.broker).exists()
+        Path::new("/proc").join(self.broker.to_string()).exists()
     }
 }
 
@@ -186,18 +203,17 @@ fn properties(folder: &Path, address: SocketAddr, controller: SocketAddr) -> Str
 }
 
 fn format_data(folder: &Path) -> Result<()> {
-    let cluster = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
-    let output = java("-Xshare:auto")?
-        .args(["kafka.tools.StorageTool", "format", "-t", &cluster, "-c", "server.properties"])
-        .current_dir(folder)
-        .output();
+    // As an argument of its own, one that begins with a dash would be taken for an option.
+    let cluster = format!("--cluster-id={}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()));
+    let output =
+        java("-Xshare:auto")?.args(["kafka.tools.StorageTool", "format", &cluster, "-c", "server.properties"]).current_dir(folder).output();
     let output = output.context(NO_JAVA)?;
     ensure!(output.status.success(), "the broker's folder cannot be formatted: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 
 /// The leash, and the broker's process id.
-fn spawn(folder: &Path, classes: &str) -> Result<(Child, String)> {
+fn spawn(folder: &Path, classes: &str) -> Result<(Child, u32)> {
     let java = java(classes)?;
     let log = fs::File::create(folder.join("broker.log"))?;
     let mut command = Command::new("sh");
@@ -210,7 +226,7 @@ fn spawn(folder: &Path, classes: &str) -> Result<(Child, String)> {
     while output.read(&mut byte)? == 1 && byte != *b"\n" {
         broker.extend(byte);
     }
-    Ok((leash, String::from_utf8(broker)?))
+    Ok((leash, String::from_utf8(broker)?.parse().context("the leash does not name the broker's process")?))
 }
 
 const NO_JAVA: &str = "java does not start; scripts/test installs it";

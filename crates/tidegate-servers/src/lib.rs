@@ -1,4 +1,4 @@
-//! Real servers of others, started for the tests of any crate: on free ports of loopback, with a folder of their own.
+//! Real servers of others, started for tests and for the benchmark: on free ports of loopback, with a folder of their own.
 
 mod kafka;
 

@@ -388,6 +388,8 @@ pub mod session {
     pub const CLOSE_INVALID_DATA: u16 = 1007;
     /// A message is over the size limit (RFC 6455, 7.4.1).
     pub const CLOSE_TOO_BIG: u16 = 1009;
+    /// What the client asks for cannot be known right now (the registry of RFC 6455, 11.7).
+    pub const CLOSE_TRY_AGAIN_LATER: u16 = 1013;
     /// Another connection took the session over (RFC 6455, 7.4.2: private use).
     pub const CLOSE_TAKEN_OVER: u16 = 4000;
 }

@@ -68,12 +68,3 @@ fn a_pause_takes_nothing_away() {
     assert_eq!(pool.look(load(10, 0), at(49_000)), 100, "the wait began anew");
     assert_eq!(pool.look(load(10, 0), at(79_000)), 87);
 }
-
-#[test]
-fn other_bounds_hold_at_once() {
-    let mut pool = grown();
-    pool.set_bounds(PoolBounds { least: 2, most: 50 });
-    assert_eq!(pool.size(), 50);
-    pool.set_bounds(PoolBounds { least: 60, most: 70 });
-    assert_eq!(pool.size(), 60);
-}

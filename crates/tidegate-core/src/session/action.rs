@@ -69,6 +69,8 @@ pub enum Input {
     },
     /// The session that [`Action::Resume`] asked for is unknown, over, or not this client's.
     NotResumed,
+    /// Whether there is that session cannot be found out right now: its client has to come back and ask again.
+    Unanswered,
     /// The gateway shuts down: what was accepted is finished, nothing more is accepted.
     Drain,
     /// The time for that is over.
@@ -135,7 +137,7 @@ pub enum Action {
         why: Failure,
     },
     /// Hand the socket over to this session of the same client, which is told [`Input::Resumed`], and drop the one that asked. If there is
-    /// none, tell this one [`Input::NotResumed`]. Before that, nothing more is read from the socket.
+    /// none, tell this one [`Input::NotResumed`], or [`Input::Unanswered`]. Before that, nothing more is read from the socket.
     Resume {
         /// The session. `None`: there is none.
         session: Option<SessionId>,
@@ -161,6 +163,8 @@ pub enum EndReason {
     PeerDead,
     /// Nobody came back for it in time.
     NotResumed,
+    /// Its client asked for another session, and nobody can tell right now whether there is one.
+    Unanswered,
     /// Its client came back for more than was kept. The socket goes on: give it a new session, and tell that [`Input::NotResumed`].
     Gap,
     /// Its client said nothing for too long.

@@ -86,6 +86,22 @@ impl Ask {
     }
 }
 
+impl Turn {
+    /// What a history of `most_bytes` can do with it. Of one that is too large by itself, only the system prompt is left, and that there was
+    /// one.
+    #[must_use]
+    pub fn bounded(mut self, most_bytes: usize) -> Self {
+        if self.bytes() > most_bytes {
+            self.entries = Vec::new();
+        }
+        self
+    }
+
+    fn bytes(&self) -> usize {
+        self.entries.iter().map(Entry::bytes).sum()
+    }
+}
+
 /// How much a model can read and write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Room {
@@ -192,10 +208,15 @@ impl History {
 
     /// A turn came to its end. What is kept of the conversation stays within `most_bytes`.
     pub(super) fn push(&mut self, turn: Turn, most_bytes: usize) {
+        let turn = turn.bounded(most_bytes);
+        if turn.entries.is_empty() {
+            // What was said before it goes with it, as with any that is forgotten.
+            (self.entries, self.bytes) = (Vec::new(), 0);
+        }
+        self.bytes += turn.bytes();
         if turn.system.is_some() {
             self.system = turn.system;
         }
-        self.bytes += turn.entries.iter().map(Entry::bytes).sum::<usize>();
         self.entries.extend(turn.entries);
         while self.bytes > most_bytes {
             let end = self.starts().find(|start| *start > 0).unwrap_or(self.entries.len());

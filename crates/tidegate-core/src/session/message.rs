@@ -59,6 +59,8 @@ pub enum Message {
     },
     /// I am here.
     Pong,
+    /// An ERROR of no session: it has no number, because nobody can resume what it belongs to.
+    Refused(Box<Problem>),
     /// One of the messages that a resume repeats.
     Numbered {
         /// 1, 2, … within the session, without a gap.

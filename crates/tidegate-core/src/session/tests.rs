@@ -122,6 +122,7 @@ fn told(action: &Action) -> String {
         Action::Send(Message::Session { resumed: true, .. }) => "SESSION resumed".to_owned(),
         Action::Send(Message::Session { .. }) => "SESSION new".to_owned(),
         Action::Send(Message::Pong) => "PONG".to_owned(),
+        Action::Send(Message::Refused(problem)) => format!("ERROR {} of no session", problem.code.name()),
         Action::Send(Message::Numbered { seq, body }) => format!("{seq} {}", body_told(body)),
         Action::Start(task) => format!("start {} '{}'", name(task.id), task.prompt.content),
         Action::Cancel { task, why } => format!("stop {}: {why}", name(*task)),

@@ -2,6 +2,7 @@
 
 mod gateways;
 mod outages;
+mod readers;
 mod workers;
 
 use anyhow::{Context, Result, ensure};

@@ -33,7 +33,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("servers", &[]),
     ("tidegate", &["core", "wire", "config", "ledger", "queue", "gateway", "scenario"]),
     ("e2e", &["core", "wire", "config", "ledger", "gateway", "scenario", "servers"]),
-    ("bench", &["scenario"]),
+    ("bench", &["servers"]),
 ];
 
 /// External crates that the sans-IO crates may use in production.

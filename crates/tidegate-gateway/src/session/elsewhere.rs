@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tidegate_core::Moment;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::{KeyId, SessionId, TaskId};
-use tidegate_core::session::{Noted, Places, Session, Settings, Snapshot, TaskEnd};
+use tidegate_core::session::{Noted, Places, Session, Settings, TaskEnd};
 use tidegate_queue::{End, Entry, Output, Owner, Past, Queue, QueueError, Tenure};
 use tokio::time::Instant;
 
@@ -30,6 +30,10 @@ const LEAST_LOGGED: usize = 256 * 1024;
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// How often it is tried to hand over a prompt while a worker has still the one before it, which an outage ended.
 const FREE_AGAIN: Duration = Duration::from_millis(100);
+/// How long a worker may take to hear why its prompt ends.
+const LAST_WORD: Duration = Duration::from_secs(2);
+/// Holds the sessions that no other gateway may go on with. No key is called so.
+const NOBODY: &str = "nobody";
 /// What a client reads of a prompt whose queue is gone.
 const UNREACHABLE: &str = "the queue of prompts cannot be reached right now; what was said so far stands, and the rest is lost";
 /// What it reads of one whose worker is gone.
@@ -39,8 +43,7 @@ const WORKER_LOST: &str = "the worker that ran it was lost after a part of the a
 pub(super) struct Elsewhere {
     queue: Queue,
     id: SessionId,
-    key: Option<KeyId>,
-    ttl: Duration,
+    tenure: Tenure,
     /// Another gateway may go on with it, so it is noted what its client says.
     is_kept: bool,
     /// `None` before the first prompt.
@@ -84,22 +87,6 @@ pub(super) enum FromQueue {
     Gone,
 }
 
-/// What this gateway writes into the log.
-#[derive(Serialize, Deserialize)]
-enum Logged {
-    /// The session begins, for the holder of this key.
-    Begun { key: Option<KeyId> },
-    /// Its client said something.
-    Noted(Noted),
-}
-
-/// A snapshot as the queue keeps it.
-#[derive(Serialize, Deserialize)]
-struct Kept {
-    key: Option<KeyId>,
-    session: Snapshot,
-}
-
 /// A session that another gateway left.
 pub(super) struct Adopted {
     pub(super) session: Session,
@@ -107,12 +94,12 @@ pub(super) struct Adopted {
 }
 
 impl Elsewhere {
+    /// The place of a session of whoever holds `key`. Nothing is asked of the queue before there is something to say.
     pub(super) fn new(queue: Queue, id: SessionId, key: Option<KeyId>, ttl: Duration, is_kept: bool) -> Self {
         Self {
             queue,
             id,
-            key,
-            ttl,
+            tenure: if is_kept { tenure(key, ttl) } else { Tenure { ttl, holder: NOBODY.to_owned() } },
             is_kept,
             owner: None,
             preparing: None,
@@ -185,13 +172,12 @@ impl Elsewhere {
         if !self.is_kept || self.in_doubt.is_some() {
             return Ok(());
         }
-        let begun = self.owner.is_none().then_some(Logged::Begun { key: self.key });
-        let entries: Vec<Bytes> = begun.iter().chain(&[Logged::Noted(noted)]).map(json).collect();
+        let entry = json(&noted);
+        self.logged += entry.len();
         let written = match self.owner().await {
-            Ok(owner) => owner.journal(&entries).await,
+            Ok(owner) => owner.journal(&[entry]).await,
             Err(error) => Err(error),
         };
-        self.logged += entries.iter().map(Bytes::len).sum::<usize>();
         self.judge(written)
     }
 
@@ -268,6 +254,13 @@ impl Elsewhere {
         self.judge(cancelled).is_ok() && is_lost
     }
 
+    /// The client has taken all that was told of its prompts: their workers may say as much again.
+    pub(super) fn taken(&mut self) {
+        if let Some(owner) = &mut self.owner {
+            owner.taken();
+        }
+    }
+
     /// A prompt was refused, of which the log knows nothing.
     pub(super) fn refused(&mut self) {
         self.doubt();
@@ -275,12 +268,12 @@ impl Elsewhere {
 
     /// Whether the log has grown so much that a snapshot is worth its size.
     pub(super) fn is_full(&self) -> bool {
-        self.is_kept && self.in_doubt.is_none() && self.logged > LEAST_LOGGED.max(self.snapshot_size)
+        self.in_doubt.is_none() && self.logged > LEAST_LOGGED.max(self.snapshot_size)
     }
 
-    /// Writes down all of the session, in the place of what the log says of it.
+    /// Writes down all of the session, in the place of what the log says of it; nothing, where nobody else goes on with it.
     pub(super) async fn keep(&mut self, session: &Session, now: Moment) {
-        let kept = json(&Kept { key: self.key, session: session.snapshot(now) });
+        let kept = if self.is_kept { json(&session.snapshot(now)) } else { Bytes::new() };
         let size = kept.len();
         let written = match self.owner().await {
             Ok(owner) => owner.snapshot(kept).await,
@@ -308,11 +301,16 @@ impl Elsewhere {
         if self.is_kept { self.keep(session, now).await } else { self.in_doubt = None }
     }
 
-    /// The session is over: everything about it is deleted, and its prompt ends.
-    pub(super) async fn end(self: Box<Self>) {
-        if let Some(owner) = self.owner
-            && let Err(error) = owner.end().await
+    /// The session is over, because its client was lost for this reason or left: everything about it is deleted, and its prompt ends.
+    pub(super) async fn end(self: Box<Self>, loss: Failure) {
+        let Some(mut owner) = self.owner else { return };
+        // A worker that finds its session gone takes the client for gone. That it was given up is told before.
+        if let Some(task) = self.running.filter(|_| loss == Failure::SlowClient)
+            && owner.cancel(task, json(&loss)).await.is_ok()
         {
+            let _heard = tokio::time::timeout(LAST_WORD, ended(&mut owner, task)).await;
+        }
+        if let Err(error) = owner.end().await {
             tracing::debug!(session = %self.id, %error, "a session is left to expire");
         }
     }
@@ -321,10 +319,9 @@ impl Elsewhere {
         match &mut self.owner {
             Some(owner) => Ok(owner),
             none => {
-                let terms = tenure(self.key, self.ttl);
-                let created = match self.queue.create(self.id, terms.clone()).await {
+                let created = match self.queue.create(self.id, self.tenure.clone()).await {
                     // Nobody else knows it: an earlier attempt was given up here and came through there.
-                    Err(QueueError::Fenced) => self.queue.adopt(self.id, terms).await?.ok_or(QueueError::Gone)?.0,
+                    Err(QueueError::Fenced) => self.queue.adopt(self.id, self.tenure.clone()).await?.ok_or(QueueError::Gone)?.0,
                     created => created?,
                 };
                 Ok(none.insert(created))
@@ -352,6 +349,7 @@ impl Elsewhere {
     fn told(&mut self, output: Output) -> Option<FromQueue> {
         self.logged += match &output {
             Output::Piece { data, .. } => data.len(),
+            Output::Ended { end: End::Settled(data), .. } => data.len(),
             Output::Ended { .. } => 0,
         };
         let (task, happening) = read(output)?;
@@ -364,6 +362,10 @@ impl Elsewhere {
 
 /// Takes over a session that another gateway had, for the holder of `key`. `None` where there is none of theirs.
 ///
+/// # Errors
+///
+/// The queue did not answer: whether there is one is not known.
+///
 /// # Cancel safety
 ///
 /// Not safe: the old owner may be fenced off and nobody be the new one.
@@ -374,11 +376,11 @@ pub(super) async fn adopt(
     settings: &Arc<Settings>,
     places: &Places,
     now: Moment,
-) -> Option<Adopted> {
-    let (owner, past) = queue.adopt(id, tenure(key, settings.resume_ttl)).await.ok()??;
-    let session = replay(past, id, key, settings, places, now)?;
+) -> Result<Option<Adopted>, QueueError> {
+    let Some((owner, past)) = queue.adopt(id, tenure(key, settings.resume_ttl)).await? else { return Ok(None) };
+    let Some(session) = replay(past, id, settings, places, now) else { return Ok(None) };
     let elsewhere = Elsewhere { owner: Some(owner), ..Elsewhere::new(queue.clone(), id, key, settings.resume_ttl, true) };
-    Some(Adopted { session, elsewhere })
+    Ok(Some(Adopted { session, elsewhere }))
 }
 
 /// A session is its key's, or anybody's where no key is asked for.
@@ -386,33 +388,18 @@ fn tenure(key: Option<KeyId>, ttl: Duration) -> Tenure {
     Tenure { ttl, holder: key.map_or_else(String::new, |key| key.to_string()) }
 }
 
-/// The session as its owner left it.
-fn replay(past: Past, id: SessionId, key: Option<KeyId>, settings: &Arc<Settings>, places: &Places, now: Moment) -> Option<Session> {
+/// The session as its owner left it. `None` where another version wrote what this one cannot read.
+fn replay(past: Past, id: SessionId, settings: &Arc<Settings>, places: &Places, now: Moment) -> Option<Session> {
     let (settings, places) = (Arc::clone(settings), places.clone());
-    let mut entries = past.entries.into_iter();
-    let (owner, mut session) = match past.snapshot {
-        Some(kept) => {
-            let Kept { key, session } = serde_json::from_slice(&kept).ok()?;
-            (key, Session::restore(session, settings, places, now))
-        }
-        None => {
-            let Some(Entry::Journal(begun)) = entries.next() else { return None };
-            let Logged::Begun { key } = serde_json::from_slice(&begun).ok()? else { return None };
-            (key, Session::forgotten(id, settings, places, now))
-        }
+    let mut session = match past.snapshot {
+        Some(kept) => Session::restore(serde_json::from_slice(&kept).ok()?, settings, places, now),
+        None => Session::forgotten(id, settings, places, now),
     };
-    if owner != key {
-        return None;
-    }
     // What it says was said, and what it starts or stops is looked up once all is known.
     let mut said = Vec::new();
-    for entry in entries {
+    for entry in past.entries {
         match entry {
-            Entry::Journal(logged) => {
-                if let Logged::Noted(noted) = serde_json::from_slice(&logged).ok()? {
-                    session.replay(noted, now, &mut said);
-                }
-            }
+            Entry::Journal(noted) => session.replay(serde_json::from_slice(&noted).ok()?, now, &mut said),
             Entry::Output(output) => {
                 if let Some((task, happening)) = read(output) {
                     session.handle(happening.into_input(task), now, &mut said);
@@ -487,6 +474,12 @@ async fn output(owner: &mut Option<Owner>) -> Result<Output, QueueError> {
         Some(owner) => owner.next().await,
         None => std::future::pending().await,
     }
+}
+
+/// Waits until a prompt is over.
+async fn ended(owner: &mut Owner, task: TaskId) -> Result<(), QueueError> {
+    while !matches!(owner.next().await?, Output::Ended { task: over, .. } if over == task) {}
+    Ok(())
 }
 
 /// As the log keeps it: our own types, which are data.

@@ -12,12 +12,13 @@ use bytes::Bytes;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::{SessionId, TaskId};
 use tidegate_core::session::{Action, Client, ClientMessage, EndReason, Input, Noted, Session, Settings, Task, TaskEnd};
+use tidegate_queue::QueueError;
 use tidegate_wire::session::{self as wire, Close};
 use tokio::sync::watch;
 
 use super::elsewhere::{self, Adopted, Elsewhere, FromQueue};
 use super::link::{Event, Link, Runner};
-use super::registry::{Seat, Transfer};
+use super::registry::{NotTaken, Seat, Transfer};
 use super::run::{Farewell, Happening, Run};
 use super::socket::{Incoming, Socket};
 use super::work;
@@ -225,7 +226,7 @@ impl Host {
             return;
         }
         let Transfer { socket, client, last_seq } = *transfer;
-        self.link.client = client;
+        (self.link.client, self.loss) = (client, Failure::ClientGone);
         if let Some(old) = self.link.socket.replace(socket) {
             self.gateway.tasks.spawn(goodbye_alone(old, wire::TAKEN_OVER));
         }
@@ -235,8 +236,10 @@ impl Host {
     /// The client took everything that was said.
     fn flushed(&mut self) {
         self.farewells.drain(..).for_each(Farewell::taken);
-        if let Some(run) = self.link.run() {
-            run.account.taken = run.account.said;
+        match &mut self.link.runner {
+            Runner::Here(Some(run)) => run.account.taken = run.account.said,
+            Runner::Here(None) => {}
+            Runner::Elsewhere(elsewhere) => elsewhere.taken(),
         }
     }
 
@@ -345,39 +348,46 @@ impl Host {
     /// The client asks for another session. One of this process goes on with the connection, and this one, of which nobody was told, ends; one
     /// that another gateway left goes on here.
     async fn resume(&mut self, session: Option<SessionId>, last_seq: u64) {
+        let Some(id) = session else { return self.inputs.push_back(Input::NotResumed) };
         let Some(socket) = self.link.socket.take() else { return };
-        let transfer = Box::new(Transfer { socket, client: self.link.client, last_seq });
-        let handed = match session {
-            Some(session) => self.gateway.sessions.hand_over(session, &self.caller, transfer),
-            None => Err(transfer),
+        let client = self.link.client;
+        let transfer = Box::new(Transfer { socket, client, last_seq });
+        let answer = match self.gateway.sessions.hand_over(id, &self.caller, transfer) {
+            Ok(()) => return self.end = Some(End::HandedOver),
+            Err(NotTaken::Busy(transfer)) => {
+                self.link.socket = Some(transfer.socket);
+                Input::Unanswered
+            }
+            Err(NotTaken::Unknown(transfer)) => {
+                self.link.socket = Some(transfer.socket);
+                match self.adopt(id).await {
+                    Ok(true) => Input::Resumed { last_seq, client },
+                    Ok(false) => Input::NotResumed,
+                    Err(_) => Input::Unanswered,
+                }
+            }
         };
-        let Err(transfer) = handed else { return self.end = Some(End::HandedOver) };
-        self.link.socket = Some(transfer.socket);
-        let resumed = match session {
-            Some(session) if self.adopt(session).await => Input::Resumed { last_seq, client: self.link.client },
-            _ => Input::NotResumed,
-        };
-        self.inputs.push_back(resumed);
+        self.inputs.push_back(answer);
     }
 
     /// Becomes the session that another gateway had, if there is one of this client's.
-    async fn adopt(&mut self, id: SessionId) -> bool {
+    async fn adopt(&mut self, id: SessionId) -> Result<bool, QueueError> {
         let (sessions, now) = (&self.gateway.sessions, self.gateway.clock.now());
-        let Some(queue) = self.gateway.queue.as_ref().filter(|_| !sessions.knows(id)) else { return false };
+        let Some(queue) = &self.gateway.queue else { return Ok(false) };
         let key = self.caller.key().copied();
-        let Some(Adopted { session, elsewhere }) = elsewhere::adopt(queue, id, key, &self.settings, &sessions.places, now).await else {
-            return false;
+        let Some(Adopted { session, elsewhere }) = elsewhere::adopt(queue, id, key, &self.settings, &sessions.places, now).await? else {
+            return Ok(false);
         };
         self.seat = sessions.enter(id, &self.caller);
         self.session = session;
         self.link.runner = Runner::Elsewhere(Box::new(elsewhere));
-        let Some(running) = self.session.running() else { return true };
+        let Some(running) = self.session.running() else { return Ok(true) };
         let task = running.task;
         let work = work::of(Arc::clone(&self.gateway), self.caller.clone(), &self.session, task, running.prompt);
         if let Some(elsewhere) = self.link.elsewhere() {
             elsewhere.prepare_again(task, work);
         }
-        true
+        Ok(true)
     }
 
     /// The connection goes on with a new session, because the old one cannot tell its client all that it missed.
@@ -388,7 +398,7 @@ impl Host {
         self.session = Session::new(self.seat.id, self.link.client, Arc::clone(&self.settings), places, now);
         let next = runner(&self.gateway, &self.caller, &self.session, self.link.client, &self.settings);
         if let Runner::Elsewhere(old) = std::mem::replace(&mut self.link.runner, next) {
-            self.gateway.tasks.spawn(old.end());
+            self.gateway.tasks.spawn(old.end(self.loss));
         }
         self.inputs.push_back(Input::NotResumed);
     }
@@ -400,7 +410,7 @@ impl Host {
         let Link { mut socket, runner, .. } = link;
         match runner {
             Runner::Here(Some(run)) => run.abandon(loss),
-            Runner::Elsewhere(elsewhere) if !matches!(end, Some(End::Moves(_))) => gateway.tasks.spawn(elsewhere.end()),
+            Runner::Elsewhere(elsewhere) if !matches!(end, Some(End::Moves(_))) => gateway.tasks.spawn(elsewhere.end(loss)),
             Runner::Here(None) | Runner::Elsewhere(_) => {}
         }
         let id = session.id();

@@ -20,6 +20,8 @@ use crate::gateway::Gateway;
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Most of an answer that is told at once: what came in one read, and no more than the other sessions' readers can wait for.
 const MOST_AT_ONCE: usize = 64;
+/// The same in bytes, but for the last piece.
+const MOST_BYTES_AT_ONCE: u64 = 32 * 1024;
 
 /// Leases and runs prompts until the process drains: then it takes no more, and the running ones go on.
 ///
@@ -30,8 +32,8 @@ pub async fn work(gateway: Arc<Gateway>, queue: Queue) {
     let mut stage = gateway.drain.watch();
     loop {
         let leased = async {
-            let slot = gateway.sessions.pool.slot().await;
-            queue.lease().await.map(|lease| (lease, slot))
+            let place = gateway.sessions.pool.reserve().await;
+            queue.lease().await.map(|lease| (lease, place.filled()))
         };
         let leased = tokio::select! {
             biased;
@@ -40,10 +42,8 @@ pub async fn work(gateway: Arc<Gateway>, queue: Queue) {
         };
         match leased {
             Ok((lease, slot)) => gateway.tasks.spawn(run(Arc::clone(&gateway), lease, slot)),
-            Err(error) => {
-                tracing::warn!(%error, "no prompts can be leased");
-                tokio::time::sleep(ASK_AGAIN).await;
-            }
+            // The queue says so itself, once.
+            Err(_) => tokio::time::sleep(ASK_AGAIN).await,
         }
     }
 }
@@ -69,8 +69,11 @@ async fn run(gateway: Arc<Gateway>, mut lease: Lease, slot: Slot) {
     // What was asked for once is not asked for again.
     let (mut is_stopped, mut is_ending) = (false, false);
     loop {
+        // At its end the process waits for no client.
+        let has_room = is_ending || lease.has_room();
         let next = tokio::select! {
-            told = poll_fn(|cx| poll_batch(&mut run, cx)) => Next::Told(told),
+            told = poll_fn(|cx| poll_batch(&mut run, cx, has_room)) => Next::Told(told),
+            () = lease.room(), if !has_room => continue,
             stop = &mut stop, if !is_stopped => Next::Stop(stop),
             _ = stage.wait_for(|stage| *stage == Stage::Ending), if !is_ending => Next::Ending,
         };
@@ -86,10 +89,14 @@ async fn run(gateway: Arc<Gateway>, mut lease: Lease, slot: Slot) {
                     return run.into_farewell().filter(|_| settled.is_ok()).map_or((), Farewell::taken);
                 }
             }
-            Next::Stop(Stop::Cancelled(why)) => {
-                is_stopped = true;
-                run.cancel(serde_json::from_slice(&why).unwrap_or(Failure::Cancelled));
-            }
+            Next::Stop(Stop::Cancelled(why)) => match serde_json::from_slice(&why).unwrap_or(Failure::Cancelled) {
+                // It is given up, and its session with it.
+                Failure::SlowClient => return run.abandon(Failure::SlowClient),
+                why => {
+                    is_stopped = true;
+                    run.cancel(why);
+                }
+            },
             Next::Stop(Stop::Lost) => return run.abandon(Failure::ClientGone),
             // Another worker can run it as if nothing had been: its client saw nothing yet.
             Next::Ending if run.account.said.output_events == 0 => return run.abandon(Failure::ClientGone),
@@ -101,11 +108,11 @@ async fn run(gateway: Arc<Gateway>, mut lease: Lease, slot: Slot) {
     }
 }
 
-/// Everything that is told right now, one at least.
-fn poll_batch(run: &mut Run, cx: &mut Context<'_>) -> Poll<Vec<Happening>> {
-    let mut told = Vec::new();
-    while told.len() < MOST_AT_ONCE {
-        let Poll::Ready(happening) = run.poll(cx, true) else { break };
+/// Everything that is told right now, one at least. Where there is no room for it, that is a failure, or nothing.
+fn poll_batch(run: &mut Run, cx: &mut Context<'_>, has_room: bool) -> Poll<Vec<Happening>> {
+    let (mut told, before) = (Vec::new(), run.account.said.bytes);
+    while told.len() < MOST_AT_ONCE && run.account.said.bytes - before < MOST_BYTES_AT_ONCE {
+        let Poll::Ready(happening) = run.poll(cx, has_room) else { break };
         let is_last = matches!(happening, Happening::Ended(_));
         told.push(happening);
         if is_last {

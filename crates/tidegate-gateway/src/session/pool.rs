@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tidegate_core::Moment;
 use tidegate_core::pool::{LOOK, PoolBounds, PoolLoad, PoolSize};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -16,6 +17,8 @@ pub struct Pool {
     places: Arc<Semaphore>,
     size: Mutex<PoolSize>,
     waiting: AtomicUsize,
+    /// Places that are taken and in which nothing runs yet.
+    reserved: AtomicUsize,
     /// Somebody waits: the size is to be looked at.
     wanted: Notify,
 }
@@ -26,12 +29,25 @@ pub struct Slot {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+/// A place that is kept free for a prompt which is still to come. Dropping it gives the place back.
+#[derive(Debug)]
+pub struct Reserved<'a> {
+    slot: Slot,
+    _counted: Counted<'a>,
+}
+
 impl Pool {
     /// A pool of its least size.
     #[must_use]
     pub fn new(bounds: PoolBounds) -> Self {
         let size = PoolSize::new(bounds);
-        Self { places: Arc::new(Semaphore::new(size.size())), size: Mutex::new(size), waiting: AtomicUsize::new(0), wanted: Notify::new() }
+        Self {
+            places: Arc::new(Semaphore::new(size.size())),
+            size: Mutex::new(size),
+            waiting: AtomicUsize::default(),
+            reserved: AtomicUsize::default(),
+            wanted: Notify::new(),
+        }
     }
 
     /// Waits for a place.
@@ -43,14 +59,28 @@ impl Pool {
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
             return Slot { _permit: Some(permit) };
         }
-        let _waiting = Waiting::in_line(self);
+        let _waiting = Counted::by(&self.waiting);
+        self.wanted.notify_one();
         // Nobody closes the semaphore.
         Slot { _permit: Arc::clone(&self.places).acquire_owned().await.ok() }
+    }
+
+    /// Waits for a place, and keeps it free until there is a prompt to run in it.
+    ///
+    /// # Cancel safety
+    ///
+    /// As for [`Self::slot`].
+    pub async fn reserve(&self) -> Reserved<'_> {
+        Reserved { slot: self.slot().await, _counted: Counted::by(&self.reserved) }
     }
 
     /// Prompts that run.
     #[must_use]
     pub fn running(&self) -> usize {
+        self.taken().saturating_sub(self.reserved.load(Ordering::Relaxed))
+    }
+
+    fn taken(&self) -> usize {
         self.size().saturating_sub(self.places.available_permits())
     }
 
@@ -66,11 +96,6 @@ impl Pool {
         self.state().size()
     }
 
-    /// Sets other bounds, at once.
-    pub fn set_bounds(&self, bounds: PoolBounds) {
-        self.change(|size| size.set_bounds(bounds));
-    }
-
     /// Keeps the size fitting to what is asked for. It rests while nobody waits and the pool is at its least.
     ///
     /// # Cancel safety
@@ -83,23 +108,20 @@ impl Pool {
             processors.look();
             while self.waiting() > 0 || self.state().may_shrink() {
                 tokio::time::sleep(LOOK).await;
-                let load = PoolLoad { running: self.running(), waiting: self.waiting(), busy: processors.look() };
-                self.change(|size| {
-                    size.look(load, clock.now());
-                });
+                let load = PoolLoad { running: self.taken(), waiting: self.waiting(), busy: processors.look() };
+                self.fit(load, clock.now());
             }
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut PoolSize)) {
+    fn fit(&self, load: PoolLoad, now: Moment) {
         let mut size = self.state();
         let before = size.size();
-        change(&mut size);
-        let after = size.size();
+        let after = size.look(load, now);
         if after > before {
             self.places.add_permits(after - before);
         } else if after < before {
-            // Places that are taken right now go when bounds are set again; `look` takes only free ones.
+            // They are free, but for those that were taken since the load was looked at.
             self.places.forget_permits(before - after);
         }
     }
@@ -110,20 +132,28 @@ impl Pool {
     }
 }
 
-/// Counts one who waits for as long as it lives.
-struct Waiting<'a>(&'a Pool);
-
-impl<'a> Waiting<'a> {
-    fn in_line(pool: &'a Pool) -> Self {
-        pool.waiting.fetch_add(1, Ordering::Relaxed);
-        pool.wanted.notify_one();
-        Self(pool)
+impl Reserved<'_> {
+    /// The prompt is there and runs.
+    #[must_use]
+    pub fn filled(self) -> Slot {
+        self.slot
     }
 }
 
-impl Drop for Waiting<'_> {
+/// Counts one for as long as it lives.
+#[derive(Debug)]
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn by(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

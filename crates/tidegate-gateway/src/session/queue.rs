@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 use tidegate_config::{Kafka, QueueBackend};
+use tidegate_core::session;
 use tidegate_queue::{Queue, Settings};
 
 /// How many workers may begin one prompt: one that took so many with it is more likely the cause than the victim.
@@ -25,7 +26,8 @@ pub enum BadQueue {
 /// [`BadQueue`]. A server that cannot be reached is none: it is tried for as long as the process lives.
 pub fn queue(settings: &tidegate_config::Queue) -> Result<Option<Queue>, BadQueue> {
     let global_max_size = u64::try_from(settings.global_max_size).unwrap_or(u64::MAX);
-    let shared = Settings { lease: settings.lease, attempts: ATTEMPTS, global_max_size };
+    let window = u64::try_from(session::Settings::STANDARD.replay.bytes / 2).unwrap_or(u64::MAX);
+    let shared = Settings { lease: settings.lease, attempts: ATTEMPTS, global_max_size, window };
     match &settings.backend {
         QueueBackend::Memory => Ok(None),
         QueueBackend::Redis(url) => Queue::redis(url.as_str(), shared).map(Some).map_err(|problem| BadQueue::Address("redis", problem)),

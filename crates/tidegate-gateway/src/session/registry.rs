@@ -8,7 +8,7 @@ use tidegate_core::id::{KeyId, SessionId};
 use tidegate_core::pool::PoolBounds;
 use tidegate_core::session::{Client, Places};
 use tidegate_ledger::spend::Estimator;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use super::pool::Pool;
 use super::socket::Socket;
@@ -53,6 +53,15 @@ pub(super) struct Transfer {
     pub(super) last_seq: u64,
 }
 
+/// A connection that no session of this process goes on with.
+#[derive(Debug)]
+pub(super) enum NotTaken {
+    /// There is no such session of this caller's here.
+    Unknown(Box<Transfer>),
+    /// The session is just being taken over by another connection, or leaves: a moment later it is known what became of it.
+    Busy(Box<Transfer>),
+}
+
 /// A session's entry, for as long as it lives.
 #[derive(Debug)]
 pub(super) struct Seat {
@@ -79,31 +88,27 @@ impl Sessions {
 
     /// Enters a new session.
     pub(super) fn enter(self: &Arc<Self>, id: SessionId, caller: &Caller) -> Seat {
-        // One connection takes over at a time; who comes meanwhile is told that the session is gone.
+        // One connection takes over at a time.
         let (transfers, receiver) = mpsc::channel(1);
         let number = self.seats.fetch_add(1, Ordering::Relaxed);
         self.live().insert(id, Entry { seat: number, owner: caller.key().copied(), transfers });
         Seat { id, transfers: receiver, number, sessions: Arc::clone(self) }
     }
 
-    /// Whether it is one of this process.
-    pub(super) fn knows(&self, id: SessionId) -> bool {
-        self.live().contains_key(&id)
-    }
-
     /// Hands a connection over to its session.
     ///
     /// # Errors
     ///
-    /// The transfer itself, where there is no such session of this caller's.
-    pub(super) fn hand_over(&self, id: SessionId, caller: &Caller, transfer: Box<Transfer>) -> Result<(), Box<Transfer>> {
+    /// [`NotTaken`], which holds the transfer.
+    pub(super) fn hand_over(&self, id: SessionId, caller: &Caller, transfer: Box<Transfer>) -> Result<(), NotTaken> {
         let transfers = {
             let live = self.live();
-            let Some(entry) = live.get(&id).filter(|entry| entry.owner.as_ref() == caller.key()) else { return Err(transfer) };
+            let entry = live.get(&id).filter(|entry| entry.owner.as_ref() == caller.key());
+            let Some(entry) = entry else { return Err(NotTaken::Unknown(transfer)) };
             entry.transfers.clone()
         };
         transfers.try_send(transfer).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(transfer) | mpsc::error::TrySendError::Closed(transfer) => transfer,
+            TrySendError::Full(transfer) | TrySendError::Closed(transfer) => NotTaken::Busy(transfer),
         })
     }
 

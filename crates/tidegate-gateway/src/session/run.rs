@@ -11,7 +11,7 @@ use tidegate_config::OnDisconnect;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::TaskId;
 use tidegate_core::record::Delivered;
-use tidegate_core::session::{Ask, Counted, Input, Session, Task, TaskEnd, ToolCalls};
+use tidegate_core::session::{Ask, Counted, Input, Session, Settings, Task, TaskEnd, ToolCalls};
 use tidegate_wire::openai_chat::{self, Assembler, ChatRequest};
 use tidegate_wire::sse::Scanner;
 
@@ -115,7 +115,8 @@ struct Answering {
     prepared: Prepared,
     scanner: Scanner,
     answer: Assembler,
-    _slot: Slot,
+    /// Until the answer is whole.
+    slot: Option<Slot>,
 }
 
 /// A prompt whose answer has ended and whose client has not taken all of it yet. Dropped, it never will: the record says so.
@@ -154,10 +155,13 @@ impl Run {
         }
     }
 
-    /// What happens next, to be said at once: the account has it. While `client_takes` is false, the provider is not read.
+    /// What happens next, to be said at once: the account has it. While `client_takes` is false, the provider is not read, and what it said
+    /// waits; only a failure is told all the same, with what came before it.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, client_takes: bool) -> Poll<Happening> {
         loop {
-            if let Some(happening) = self.happenings.pop_front() {
+            if (client_takes || self.has_failed())
+                && let Some(happening) = self.happenings.pop_front()
+            {
                 if let Happening::Token(text) = &happening {
                     self.account.said.output_events += 1;
                     self.account.said.bytes += text.len() as u64;
@@ -172,6 +176,11 @@ impl Run {
                 RunStage::Beginning { begins, .. } => {
                     let begun = ready!(begins.as_mut().poll(cx));
                     self.begun(begun);
+                }
+                // Nothing more can happen to it, and other prompts may run while it waits.
+                RunStage::Answering(answering) if answering.is_whole() && !self.happenings.is_empty() => {
+                    drop(answering.slot.take());
+                    return Poll::Pending;
                 }
                 RunStage::Answering(answering) => match ready!(answering.prepared.pump.poll_step(cx, client_takes)) {
                     Step::Head => {}
@@ -234,9 +243,13 @@ impl Run {
         }
     }
 
-    /// Whether the client has seen a part of the answer. Hidden thinking and the pieces of tool calls are none: it is shown neither.
+    /// Whether the client has seen a part of the answer, or is going to. Hidden thinking and the pieces of tool calls are none: it is shown neither.
     fn is_partial(&self) -> bool {
-        self.account.said.output_events > 0
+        self.account.said.output_events > 0 || self.happenings.iter().any(|happening| matches!(happening, Happening::Token(_)))
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.happenings.back(), Some(Happening::Ended(TaskEnd::Failed { .. })))
     }
 
     /// Ends what it is at. A provider that is read on keeps the record.
@@ -272,7 +285,7 @@ impl Run {
             self.happenings.push_back(Happening::Notice(told.into()));
         }
         let (scanner, answer) = (Scanner::new(MAX_EVENT), Assembler::new());
-        self.stage = RunStage::Answering(Box::new(Answering { prepared, scanner, answer, _slot: slot }));
+        self.stage = RunStage::Answering(Box::new(Answering { prepared, scanner, answer, slot: Some(slot) }));
         if let Some(why) = cancelled {
             self.cancel(why);
         }
@@ -305,7 +318,9 @@ impl Run {
                 Some(tokens) => Counted { text, tokens },
                 None => work::count(&gateway, &text, counts_matter).await,
             };
-            TaskEnd::Completed { usage, stream, turn: Some(ask.answered(text, calls)) }
+            // What no session keeps is not sent to it.
+            let turn = ask.answered(text, calls).bounded(Settings::STANDARD.history_bytes);
+            TaskEnd::Completed { usage, stream, turn: Some(turn) }
         };
         self.stage = RunStage::Counting { live, end: Box::pin(end) };
     }
@@ -328,6 +343,11 @@ impl Answering {
     /// Whether the stream is at its end, though not all of it is told yet.
     fn has_ended(&self) -> bool {
         self.prepared.pump.live().exchange.ending().is_some()
+    }
+
+    /// Whether its end is proved, though not all of it is told yet.
+    fn is_whole(&self) -> bool {
+        self.prepared.pump.live().exchange.ending().is_some_and(|ending| ending.failure.is_none())
     }
 
     /// Takes what the pump gave: whole events, as a client of the HTTP endpoint would read them.

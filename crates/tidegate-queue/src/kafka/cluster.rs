@@ -5,12 +5,12 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{Consumer, ConsumerContext, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tidegate_core::id::SessionId;
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -227,6 +227,12 @@ impl Cluster {
         self.ask(move |asker, patience| asker.fetch_watermarks(&topic, partition, patience).map(|(_, end)| end)).await
     }
 
+    /// The first or the next offset of each of a topic's partitions.
+    pub(super) async fn offsets(self: &Arc<Self>, topic: &str, place: Offset) -> Result<HashMap<i32, i64>, QueueError> {
+        let (topic, partitions) = (topic.to_owned(), self.partitions().await?);
+        self.ask(move |asker, patience| offsets(asker, &topic, partitions, place, patience)).await
+    }
+
     /// Asks the brokers something on a thread that may wait, for at most [`PATIENCE`]: again where the answer is only that they are not
     /// ready, as while leaders are elected.
     pub(super) async fn ask<T: Send + 'static>(
@@ -245,6 +251,22 @@ impl Cluster {
             }
         }
     }
+}
+
+/// The first or the next offset of each of so many partitions.
+pub(super) fn offsets(
+    asker: &StreamConsumer<Quiet>,
+    topic: &str,
+    partitions: i32,
+    place: Offset,
+    patience: Duration,
+) -> Result<HashMap<i32, i64>, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for partition in 0..partitions {
+        list.add_partition_offset(topic, partition, place)?;
+    }
+    let found = asker.offsets_for_times(list, patience)?;
+    Ok(found.elements().iter().filter_map(|found| Some((found.partition(), found.offset().to_raw()?))).collect())
 }
 
 /// Which of so many partitions is a session's.

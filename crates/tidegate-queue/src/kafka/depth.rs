@@ -10,7 +10,7 @@ use rdkafka::consumer::Consumer;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::Mutex;
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, offsets};
 use crate::error::QueueError;
 use crate::queue::Depth;
 
@@ -63,18 +63,13 @@ impl Depths {
         let partitions = self.cluster.partitions().await?;
         let topic = self.cluster.topics.tasks();
         let answer = self.cluster.ask(move |asker, patience| {
+            let ends = offsets(asker, &topic, partitions, Offset::End, patience)?;
             let mut list = TopicPartitionList::new();
-            for partition in 0..partitions {
-                list.add_partition_offset(&topic, partition, Offset::End)?;
-            }
-            let ends = asker.offsets_for_times(list.clone(), patience)?;
+            list.add_partition_range(&topic, 0, partitions - 1);
             let committed = asker.committed_offsets(list, patience)?;
             let mut backlogs = Vec::new();
             for committed in committed.elements() {
-                let end = match ends.find_partition(&topic, committed.partition()).map(|end| end.offset()) {
-                    Some(Offset::Offset(end)) => end,
-                    _ => asker.fetch_watermarks(&topic, committed.partition(), patience)?.1,
-                };
+                let end = ends.get(&committed.partition()).copied().unwrap_or(0);
                 let from = match committed.offset() {
                     Offset::Offset(from) => from,
                     // Nobody ever worked on it.

@@ -53,9 +53,12 @@ pub(super) enum Entry {
         seen: Position,
         state: Bytes,
     },
+    /// With what was said in the session until here, and taken by its client.
     Submit {
         stamp: Stamp,
         task: TaskId,
+        said: u64,
+        taken: u64,
     },
     Cancel {
         stamp: Stamp,
@@ -64,6 +67,11 @@ pub(super) enum Entry {
     },
     End {
         stamp: Stamp,
+    },
+    /// The owner's client has taken so much of all that was said. Later ones say more, so it is no matter when one arrives.
+    Taken {
+        epoch: i64,
+        taken: u64,
     },
     /// A worker begins the task that was submitted at this offset.
     Claim {
@@ -117,9 +125,11 @@ pub(super) fn encode(mark: Mark, entry: &Entry) -> Bytes {
             put_position(&mut out, *seen);
             out.put_slice(state);
         }
-        Entry::Submit { stamp, task } => {
+        Entry::Submit { stamp, task, said, taken } => {
             put_stamp(&mut out, *stamp);
             put_task(&mut out, *task);
+            out.put_u64(*said);
+            out.put_u64(*taken);
         }
         Entry::Cancel { stamp, task, why } => {
             put_stamp(&mut out, *stamp);
@@ -127,6 +137,10 @@ pub(super) fn encode(mark: Mark, entry: &Entry) -> Bytes {
             out.put_slice(why);
         }
         Entry::End { stamp } => put_stamp(&mut out, *stamp),
+        Entry::Taken { epoch, taken } => {
+            out.put_i64(*epoch);
+            out.put_u64(*taken);
+        }
         Entry::Claim { submitted: offset } | Entry::Renew { claim: offset } => out.put_i64(*offset),
         Entry::Emit { claim, seq, pieces } => {
             out.put_i64(*claim);
@@ -165,7 +179,7 @@ pub(super) fn decode(value: &[u8]) -> Option<(Mark, Entry)> {
         2 => Entry::Adopt,
         3 => Entry::Journal { stamp: stamp(value)?, seen: position(value)?, entries: all(value, bytes)? },
         4 => Entry::Snapshot { stamp: stamp(value)?, seen: position(value)?, state: rest(value) },
-        5 => Entry::Submit { stamp: stamp(value)?, task: task(value)? },
+        5 => Entry::Submit { stamp: stamp(value)?, task: task(value)?, said: value.try_get_u64().ok()?, taken: value.try_get_u64().ok()? },
         6 => Entry::Cancel { stamp: stamp(value)?, task: task(value)?, why: rest(value) },
         7 => Entry::End { stamp: stamp(value)? },
         8 => Entry::Claim { submitted: value.try_get_i64().ok()? },
@@ -176,6 +190,7 @@ pub(super) fn decode(value: &[u8]) -> Option<(Mark, Entry)> {
         13 => {
             Entry::Expire { claim: value.try_get_i64().ok()?, lease_millis: value.try_get_u64().ok()?, attempts: value.try_get_u32().ok()? }
         }
+        14 => Entry::Taken { epoch: value.try_get_i64().ok()?, taken: value.try_get_u64().ok()? },
         _ => return None,
     };
     value.is_empty().then_some((mark, entry))
@@ -196,6 +211,7 @@ fn kind(entry: &Entry) -> u8 {
         Entry::Renew { .. } => 11,
         Entry::GiveBack { .. } => 12,
         Entry::Expire { .. } => 13,
+        Entry::Taken { .. } => 14,
     }
 }
 

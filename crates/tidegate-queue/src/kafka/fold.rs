@@ -12,7 +12,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tidegate_core::id::TaskId;
 
 use super::entry::{Entry, Stamp, flag, put_task, task as get_task};
-use crate::log::End;
+use crate::log::{End, weight};
 
 /// A session, as far as its log was read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,6 +25,9 @@ pub(super) struct Fold {
     task: Option<Task>,
     /// The last task that ended.
     last: Option<TaskId>,
+    /// What was said, and taken by the client, in the measure of the window.
+    said: u64,
+    taken: u64,
 }
 
 /// The session's running or waiting task.
@@ -113,8 +116,10 @@ impl Fold {
             }
             Entry::Journal { stamp, .. } => self.by_owner(*stamp).map(|()| Effect::Journal),
             Entry::Snapshot { stamp, .. } => self.by_owner(*stamp).map(|()| Effect::Snapshot),
-            Entry::Submit { stamp, task } => {
+            Entry::Submit { stamp, task, said, taken } => {
                 self.by_owner(*stamp)?;
+                // Whoever began to read later than the session learns here what was before.
+                (self.said, self.taken) = (self.said.max(*said), self.taken.max(*taken));
                 Ok(self.submit(offset, *task))
             }
             Entry::Cancel { stamp, task, .. } => {
@@ -126,6 +131,11 @@ impl Fold {
                 (self.over, self.task) = (true, None);
                 Ok(Effect::Over)
             }
+            Entry::Taken { epoch, taken } => {
+                self.of_owner(*epoch)?;
+                self.taken = self.taken.max(*taken);
+                Ok(Effect::None)
+            }
             Entry::Claim { submitted } => self.claim(*submitted, offset, time),
             Entry::Renew { claim } => {
                 self.held(*claim)?.claim.sign = time;
@@ -136,7 +146,9 @@ impl Fold {
                 in_order(*seq, held.claim.emits)?;
                 (held.claim.emits, held.claim.sign) = (held.claim.emits + 1, time);
                 *held.visible |= pieces.iter().any(|piece| piece.visible);
-                Ok(Effect::Pieces(held.task))
+                let effect = Effect::Pieces(held.task);
+                self.said += pieces.iter().map(|piece| weight(&piece.data)).sum::<u64>();
+                Ok(effect)
             }
             Entry::Settle { claim, seq, end } => {
                 in_order(*seq, self.held(*claim)?.claim.emits)?;
@@ -179,22 +191,32 @@ impl Fold {
         self.task.as_ref().is_some_and(|task| task.cancelled)
     }
 
+    /// What was said, and taken by the client, in the measure of the window.
+    pub(super) fn said_and_taken(&self) -> (u64, u64) {
+        (self.said, self.taken)
+    }
+
     pub(super) fn is_over(&self) -> bool {
         self.over
     }
 
     fn by_owner(&mut self, stamp: Stamp) -> Result<(), Refusal> {
-        if self.epoch > Some(stamp.epoch) {
-            return Err(Refusal::Fenced);
-        }
-        // A later owner than this fold knows of came before where it began to read.
-        if self.epoch < Some(stamp.epoch) {
-            (self.epoch, self.seq) = (Some(stamp.epoch), 0);
-        }
+        self.of_owner(stamp.epoch)?;
         if stamp.seq <= self.seq {
             return Err(Refusal::Repeated);
         }
         self.seq = stamp.seq;
+        Ok(())
+    }
+
+    fn of_owner(&mut self, epoch: i64) -> Result<(), Refusal> {
+        if self.epoch > Some(epoch) {
+            return Err(Refusal::Fenced);
+        }
+        // A later owner than this fold knows of came before where it began to read.
+        if self.epoch < Some(epoch) {
+            (self.epoch, self.seq) = (Some(epoch), 0);
+        }
         Ok(())
     }
 
@@ -276,6 +298,8 @@ impl Fold {
     pub(super) fn put(&self, out: &mut BytesMut) {
         out.put_i64(self.epoch.unwrap_or(-1));
         out.put_u64(self.seq);
+        out.put_u64(self.said);
+        out.put_u64(self.taken);
         out.put_u8(self.last.is_some().into());
         self.last.iter().for_each(|last| put_task(out, *last));
         out.put_u8(self.task.is_some().into());
@@ -285,9 +309,10 @@ impl Fold {
     pub(super) fn get(value: &mut Bytes) -> Option<Self> {
         let epoch = Some(value.try_get_i64().ok()?).filter(|epoch| *epoch >= 0);
         let seq = value.try_get_u64().ok()?;
+        let (said, taken) = (value.try_get_u64().ok()?, value.try_get_u64().ok()?);
         let last = if flag(value)? { Some(get_task(value)?) } else { None };
         let task = if flag(value)? { Some(Task::get(value)?) } else { None };
-        Some(Self { epoch, seq, over: false, task, last })
+        Some(Self { epoch, seq, over: false, task, last, said, taken })
     }
 }
 

@@ -15,6 +15,7 @@ use super::record::TaskRecord;
 use super::worker::Grip;
 use super::workers::{InUse, Workers};
 use crate::error::QueueError;
+use crate::flow::Flow;
 use crate::lease::{Piece, Stop};
 
 pub(crate) struct Lease {
@@ -73,6 +74,10 @@ impl Lease {
 
     pub(crate) fn stop(&self) -> watch::Receiver<Option<Stop>> {
         self.grip.stop.subscribe()
+    }
+
+    pub(crate) fn flow(&self) -> watch::Receiver<Flow> {
+        self.grip.flow.subscribe()
     }
 
     pub(crate) async fn emit(&mut self, pieces: impl IntoIterator<Item = Piece>) -> Result<(), QueueError> {

@@ -110,6 +110,18 @@ impl Owner {
         step.unwrap_or(Step::Return(Err(QueueError::Gone)))
     }
 
+    pub(crate) fn taken(&mut self) {
+        let sessions = &self.home.sessions;
+        let untold = sessions.with(self.view, |view| {
+            view.outputs.taken = view.outputs.said;
+            view.untold(sessions.settings.window, false)
+        });
+        // One that gets lost is said again.
+        if let Some(entry) = untold.flatten() {
+            sessions.writer.send(self.view.partition, self.view.session, &entry);
+        }
+    }
+
     pub(crate) async fn journal(&mut self, entries: &[Bytes]) -> Result<(), QueueError> {
         if self.doubt {
             return Err(QueueError::InDoubt);
@@ -145,8 +157,9 @@ impl Owner {
             (Some(_), _) => {}
             (None, _) => {
                 self.home.depths.take_place(self.home.sessions.settings.global_max_size).await?;
+                let (said, taken) = self.known(|view| (view.outputs.said, view.outputs.taken))?;
                 let stamp = self.stamp();
-                self.write(&Entry::Submit { stamp, task }).await?;
+                self.write(&Entry::Submit { stamp, task, said, taken }).await?;
             }
         }
         // Where it had been written before, that entry is the one that holds. One that a worker has needs no record any more.

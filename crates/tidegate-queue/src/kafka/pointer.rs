@@ -3,14 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tidegate_core::id::SessionId;
-use tokio::sync::watch;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -108,12 +108,15 @@ pub(super) struct Pointers {
     read: watch::Sender<HashMap<i32, i64>>,
     /// All that was there when this process began has been read.
     complete: AtomicBool,
+    /// When it was begun to catch up the last time that it came to its end.
+    caught_up: AsyncMutex<Option<Instant>>,
 }
 
 impl Pointers {
     pub(super) fn new(cluster: Arc<Cluster>) -> Result<Self, KafkaError> {
         let consumer = cluster.reader(Quiet, &[("enable.partition.eof", "true"), STEADY])?;
-        Ok(Self { cluster, consumer, known: Mutex::default(), read: watch::Sender::default(), complete: AtomicBool::new(false) })
+        let (known, read, complete, caught_up) = Default::default();
+        Ok(Self { cluster, consumer, known, read, complete, caught_up })
     }
 
     /// Reads for as long as it isn't dropped.
@@ -143,12 +146,15 @@ impl Pointers {
 
     async fn begin(&self) -> Result<HashSet<i32>, QueueError> {
         let (topic, mut list) = (self.cluster.topics.sessions(), TopicPartitionList::new());
-        let partitions = 0..self.cluster.partitions().await?;
-        for partition in partitions.clone() {
-            list.add_partition_offset(&topic, partition, Offset::Beginning).map_err(unavailable)?;
+        // Where everything was deleted, there is nothing to be read up to the end.
+        let begins = self.cluster.offsets(&topic, Offset::Beginning).await?;
+        for partition in begins.keys() {
+            list.add_partition_offset(&topic, *partition, Offset::Beginning).map_err(unavailable)?;
         }
         self.consumer.assign(&list).map_err(unavailable)?;
-        Ok(partitions.collect())
+        let unread = begins.keys().copied().collect();
+        self.read.send_replace(begins);
+        Ok(unread)
     }
 
     fn note(&self, message: &impl Message) {
@@ -172,16 +178,27 @@ impl Pointers {
 
     /// A session's pointer as it stands when this is called; `None`: there is no such session, or none that this version can read.
     pub(super) async fn find(&self, session: SessionId) -> Result<Option<(Pointer, Age)>, QueueError> {
-        let partition = self.cluster.partition(session).await?;
-        let topic = self.cluster.topics.sessions();
-        let (begin, end) = self.cluster.ask(move |asker, patience| asker.fetch_watermarks(&topic, partition, patience)).await?;
-        let mut read = self.read.subscribe();
-        let caught_up = read.wait_for(|read| begin == end || read.get(&partition).is_some_and(|next| *next >= end));
-        // The brokers answer, so it is this process that is slow, as one may be that has just begun.
-        match timeout(PATIENCE * 3, caught_up).await {
-            Ok(_) => Ok(lock(&self.known).get(&session).and_then(|written| Some((Pointer::decode(&written.value)?, written.age)))),
-            Err(_) => Err(QueueError::Unavailable("the sessions are still being read".to_owned())),
+        self.catch_up().await?;
+        Ok(lock(&self.known).get(&session).and_then(|written| Some((Pointer::decode(&written.value)?, written.age))))
+    }
+
+    /// Waits until everything is read that stands there when this is called: once for all who wait at the same time.
+    async fn catch_up(&self) -> Result<(), QueueError> {
+        let called = Instant::now();
+        let mut caught_up = self.caught_up.lock().await;
+        if caught_up.is_some_and(|begun| begun >= called) {
+            return Ok(());
         }
+        let begun = Instant::now();
+        let ends = self.cluster.offsets(&self.cluster.topics.sessions(), Offset::End).await?;
+        let mut read = self.read.subscribe();
+        let all = read.wait_for(|read| ends.iter().all(|(partition, end)| read.get(partition).is_some_and(|next| next >= end)));
+        // The brokers answer, so it is this process that is slow, as one may be that has just begun.
+        match timeout(PATIENCE * 3, all).await {
+            Ok(_) => *caught_up = Some(begun),
+            Err(_) => return Err(QueueError::Unavailable("the sessions are still being read".to_owned())),
+        }
+        Ok(())
     }
 
     /// Whether somebody has or may come to have this session, as far as this process has read. Its clock may be wrong by as much as the session

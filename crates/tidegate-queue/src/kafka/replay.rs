@@ -118,7 +118,7 @@ impl Replay {
             let found = asker.offsets_for_times(list, patience)?;
             Ok(found.elements().iter().filter_map(|found| Some((found.partition(), found.offset().to_raw()?))).collect::<Vec<_>>())
         });
-        let (tail, mut ends) = (Tail::new(&cluster).map_err(unavailable)?, BTreeMap::new());
+        let (tail, mut ends) = (Tail::of_the_past(&cluster).map_err(unavailable)?, BTreeMap::new());
         for (partition, from) in found.await? {
             let end = cluster.end_of(&cluster.topics.log(), partition).await?;
             // Where nothing happened since, there is no such offset.

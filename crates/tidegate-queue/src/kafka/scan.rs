@@ -11,7 +11,7 @@ use super::tail::{Line, Tail};
 use crate::error::QueueError;
 
 /// How many parts are read at once; whoever else wants to waits. Each takes a client, with threads and connections of its own.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 
 /// Clients that read parts of the log again. They are kept, because connecting takes longer than most reading.
 pub(super) struct Scans {
@@ -29,7 +29,7 @@ impl Scans {
     pub(super) async fn begin(&self, partition: i32, from: i64) -> Result<Scan<'_>, QueueError> {
         let place = self.places.acquire().await.map_err(|_| QueueError::Unavailable("shutting down".to_owned()))?;
         let idle = lock(&self.idle).pop();
-        let tail = idle.map_or_else(|| Tail::new(&self.cluster), Ok).map_err(unavailable)?;
+        let tail = idle.map_or_else(|| Tail::of_the_past(&self.cluster), Ok).map_err(unavailable)?;
         tail.follow(partition, from)?;
         Ok(Scan { scans: self, tail: Some(tail), partition, next: from, began: false, _place: place })
     }

@@ -92,8 +92,8 @@ impl Sessions {
         let mut swept = Instant::now();
         loop {
             tokio::time::sleep((self.settings.lease / 10).clamp(Duration::from_millis(20), Duration::from_secs(1))).await;
-            for (partition, session, claim) in self.look_after_all() {
-                self.writer.send(partition, session, &self.settings.expiry(claim));
+            for (partition, session, entry) in self.look_after_all() {
+                self.writer.send(partition, session, &entry);
             }
             if swept.elapsed() > SWEEP {
                 swept = Instant::now();
@@ -102,18 +102,20 @@ impl Sessions {
         }
     }
 
-    /// Writes the pointers that are due. Where a worker seems to be lost, its claim.
-    fn look_after_all(&self) -> Vec<(i32, SessionId, i64)> {
-        let mut lost = Vec::new();
+    /// Writes the pointers that are due. What the log has to say: that a worker seems to be lost, and what a client took.
+    fn look_after_all(&self) -> Vec<(i32, SessionId, Entry)> {
+        let mut due = Vec::new();
         let views = &mut *lock(&self.views);
         for (_, view) in views.all.values_mut().flatten() {
-            lost.extend(view.silent_claim(self.settings.lease).map(|claim| (view.partition, view.session, claim)));
+            let lost = view.silent_claim(self.settings.lease).map(|claim| self.settings.expiry(claim));
+            let untold = view.untold(self.settings.window, true);
+            due.extend(lost.into_iter().chain(untold).map(|entry| (view.partition, view.session, entry)));
             if view.pointer_is_due() {
                 let pointer = view.pointer_at(views.read.get(&view.partition).copied().unwrap_or(0));
                 self.pointers.send(view.partition, view.session, &pointer);
             }
         }
-        lost
+        due
     }
 
     /// Reads an adopted session's past, up to the heir's own entry, which is at `epoch`, and everything since. `None`: the log does not go
@@ -149,8 +151,9 @@ impl Sessions {
             let silent = fold.task().and_then(|task| task.claim).map_or(0, |claim| taken.saturating_sub(claim.sign));
             let silent = Duration::from_millis(u64::try_from(silent).unwrap_or(0));
             view.heard = Instant::now().checked_sub(silent).unwrap_or_else(Instant::now);
+            let (said, told) = fold.said_and_taken();
             (view.epoch, view.fold, view.pointer.trail) = (Some(epoch), fold, found.trail);
-            view.outputs = Outputs::after(Position { offset: epoch, part: 0 });
+            view.outputs = Outputs::after(Position { offset: epoch, part: 0 }).of_which(said, told);
         });
         // What has come since is read here too, until the common reader is no further than this one.
         while !self.is_present(id, scan.next) {

@@ -1,13 +1,14 @@
 //! Reading the log, from somewhere to its end and on.
 
 use std::collections::HashSet;
+use std::sync::Once;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use rdkafka::{Message, Offset, TopicPartitionList};
+use rdkafka::{Message, Offset, Timestamp, TopicPartitionList};
 use tidegate_core::id::SessionId;
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::cluster::{Cluster, PATIENCE, Quiet, Reader, unavailable};
 use super::entry::{self, Entry, Mark};
@@ -40,11 +41,17 @@ pub(super) struct Tail {
 
 impl Tail {
     pub(super) fn new(cluster: &Cluster) -> Result<Self, KafkaError> {
-        Ok(Self {
-            consumer: cluster.reader(Quiet, &[("enable.partition.eof", "true")])?,
-            topic: cluster.topics.log(),
-            flowing: watch::Sender::default(),
-        })
+        Self::with(cluster, &[])
+    }
+
+    /// That reads only what is there: the broker need not wait for more, and with it whatever is to be read next.
+    pub(super) fn of_the_past(cluster: &Cluster) -> Result<Self, KafkaError> {
+        Self::with(cluster, &[("fetch.wait.max.ms", "5")])
+    }
+
+    fn with(cluster: &Cluster, settings: &[(&str, &str)]) -> Result<Self, KafkaError> {
+        let settings = [&[("enable.partition.eof", "true")], settings].concat();
+        Ok(Self { consumer: cluster.reader(Quiet, &settings)?, topic: cluster.topics.log(), flowing: watch::Sender::default() })
     }
 
     /// Reads this partition too, from `offset` on.
@@ -106,5 +113,15 @@ fn line(message: &impl Message) -> Line {
     if what.is_none() {
         warn!(partition = message.partition(), offset = message.offset(), "the log has an entry that this version can't read");
     }
-    Line { partition: message.partition(), offset: message.offset(), time: message.timestamp().to_millis().unwrap_or(0), what }
+    Line { partition: message.partition(), offset: message.offset(), time: time(message), what }
+}
+
+fn time(message: &impl Message) -> i64 {
+    static WRONG_CLOCK: Once = Once::new();
+    let time = message.timestamp();
+    if !matches!(time, Timestamp::LogAppendTime(_)) {
+        // Whoever made the topic by hand left this out.
+        WRONG_CLOCK.call_once(|| error!(topic = message.topic(), "set message.timestamp.type=LogAppendTime: leases go by many clocks"));
+    }
+    time.to_millis().unwrap_or(0)
 }

@@ -49,12 +49,22 @@ pub(super) struct Outputs {
     /// Of the last one in the log.
     pub(super) last: Position,
     pub(super) seen: Position,
+    /// What was said in the session up to what was seen, and how much of that the client took.
+    pub(super) said: u64,
+    pub(super) taken: u64,
+    /// How much was sent for the log to say of that.
+    sent: u64,
 }
 
 impl Outputs {
     /// Of an owner that has seen everything up to here.
     pub(super) fn after(seen: Position) -> Self {
-        Self { ready: VecDeque::new(), bytes: 0, skipped: None, last: seen, seen }
+        Self { ready: VecDeque::new(), bytes: 0, skipped: None, last: seen, seen, said: 0, taken: 0, sent: 0 }
+    }
+
+    /// Where so much was said and taken before.
+    pub(super) fn of_which(self, said: u64, taken: u64) -> Self {
+        Self { said, taken, ..self }
     }
 
     /// The next one, which counts as seen from now on.
@@ -62,6 +72,7 @@ impl Outputs {
         let (position, output) = self.ready.pop_front()?;
         self.bytes -= size(&output);
         self.seen = position;
+        self.said += output.weight();
         Some(output)
     }
 
@@ -158,6 +169,18 @@ impl View {
         // Where clocks or the way to the broker made it too early, it is said again.
         self.heard += lease / 5;
         Some(claim.id)
+    }
+
+    /// What has to be said of what the client took, once a worker may be waiting for it. `again`: what was sent may be lost.
+    pub(super) fn untold(&mut self, window: u64, again: bool) -> Option<Entry> {
+        let (_, in_the_log) = self.fold.said_and_taken();
+        let told = if again { in_the_log } else { in_the_log.max(self.outputs.sent) };
+        let taken = self.outputs.taken;
+        if self.in_the_past || self.lost().is_some() || taken.saturating_sub(told) < window.div_ceil(2) {
+            return None;
+        }
+        self.outputs.sent = taken;
+        self.epoch.map(|epoch| Entry::Taken { epoch, taken })
     }
 
     /// Whether it is time to write the pointer again.

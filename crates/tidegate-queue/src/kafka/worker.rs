@@ -22,6 +22,7 @@ use super::lease::Lease;
 use super::record::TaskRecord;
 use super::tail::Line;
 use super::writer::Writer;
+use crate::flow::Flow;
 use crate::lease::Stop;
 use crate::settings::Settings;
 
@@ -45,6 +46,8 @@ pub(super) struct Known {
     pub(super) askers: VecDeque<oneshot::Sender<Lease>>,
     /// Claims that were written and not read yet.
     pub(super) claiming: usize,
+    /// [`Settings::window`].
+    window: u64,
 }
 
 /// A partition of tasks, and of the log beside it.
@@ -95,9 +98,10 @@ struct Session {
 }
 
 /// What a lease is told.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Grip {
     pub(super) stop: watch::Sender<Option<Stop>>,
+    pub(super) flow: watch::Sender<Flow>,
     /// Its own end stands in the log.
     pub(super) settled: AtomicBool,
 }
@@ -116,6 +120,10 @@ pub(super) enum News {
 }
 
 impl Known {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { window: settings.window, ..Self::default() }
+    }
+
     /// A task's record was read. Whether the log has to be read again for it.
     pub(super) fn add(&mut self, partition: i32, offset: i64, task: TaskRecord) -> bool {
         let Some(known) = self.partitions.get_mut(&partition) else { return false };
@@ -163,9 +171,10 @@ impl Known {
         let effect = known.fold.apply(line.offset, line.time, &entry);
         let ours = effect == Ok(Effect::Claimed) && writer.wrote(mark) && known.grip(line.offset).is_none();
         if ours {
-            known.leases.push((line.offset, Arc::default()));
+            known.leases.push((line.offset, Arc::new(Grip::new(self.window))));
         }
         known.note_sign(line.time);
+        known.tell_flow();
         known.tell_leases(line.offset, &entry);
         let wanted = writer.came_by(mark, effect.map(|_| line.offset));
         if ours && !wanted {
@@ -176,7 +185,7 @@ impl Known {
         }
         match entry {
             // They change nothing about which task there is, and most entries are these.
-            Entry::Emit { .. } | Entry::Renew { .. } | Entry::Journal { .. } | Entry::Snapshot { .. } => News::None,
+            Entry::Emit { .. } | Entry::Renew { .. } | Entry::Journal { .. } | Entry::Snapshot { .. } | Entry::Taken { .. } => News::None,
             _ if ours && !wanted => News::Unwanted { partition: line.partition, session, claim: line.offset },
             _ => {
                 self.settle(line.partition, session);
@@ -319,6 +328,12 @@ impl Known {
     }
 }
 
+impl Grip {
+    fn new(window: u64) -> Self {
+        Self { stop: watch::Sender::default(), flow: watch::Sender::new(Flow::new(0, 0, window)), settled: AtomicBool::default() }
+    }
+}
+
 impl Partition {
     pub(super) fn new(source: Source) -> Self {
         Self { source, log: None, rewind: None, records: BTreeMap::new(), next: None, committed: None, used: Instant::now() }
@@ -338,6 +353,14 @@ impl Session {
     fn note_sign(&mut self, time: i64) {
         if self.fold.task().and_then(|task| task.claim).is_some_and(|claim| claim.sign == time) {
             self.heard = Instant::now();
+        }
+    }
+
+    /// Tells the leases how far they are ahead of the client.
+    fn tell_flow(&self) {
+        let (said, taken) = self.fold.said_and_taken();
+        for (_, grip) in &self.leases {
+            grip.flow.send_modify(|flow| flow.learn(said, taken));
         }
     }
 

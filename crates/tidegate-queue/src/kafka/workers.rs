@@ -66,7 +66,7 @@ impl Workers {
         depths: &Arc<Depths>,
         settings: Settings,
     ) -> Result<Self, KafkaError> {
-        let known = Arc::<Mutex<Known>>::default();
+        let known = Arc::new(Mutex::new(Known::new(&settings)));
         let assigned = member(cluster, Arc::clone(&known), &settings)?;
         assigned.subscribe(&[&cluster.topics.tasks()])?;
         Ok(Self {

@@ -12,13 +12,14 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisError, RedisResult, cmd};
 use tidegate_core::id::{SessionId, TaskId};
 use tokio::sync::{mpsc, oneshot};
-use tracing::error;
+use tracing::{error, info, warn};
 
 use super::entries::{Raw, RawEntry};
 use super::lease::{Begun, Lease};
 use super::scripts::SCRIPTS;
 use super::{GROUP, Process, key, unavailable};
 use crate::error::QueueError;
+use crate::flow::Flow;
 
 /// How many may wait for a lease in one process before the next waits for them.
 pub(super) const WANTED: usize = 1024;
@@ -42,6 +43,7 @@ pub(super) async fn lease(wanted: &mpsc::Sender<Wanted>) -> Result<Lease, QueueE
 pub(super) async fn fetch(process: Arc<Process>, mut asked: mpsc::Receiver<Wanted>) {
     let mut waiting = VecDeque::new();
     let mut connection = None;
+    let mut is_failing = false;
     loop {
         waiting.retain(|wanted: &Wanted| !wanted.is_closed());
         if waiting.is_empty() {
@@ -51,11 +53,20 @@ pub(super) async fn fetch(process: Arc<Process>, mut asked: mpsc::Receiver<Wante
         while let Ok(wanted) = asked.try_recv() {
             waiting.push_back(wanted);
         }
-        if let Err(error) = fetch_some(&process, &mut connection, &mut waiting).await {
-            connection = None;
-            for wanted in waiting.drain(..) {
-                // Whoever is gone needs no answer.
-                drop(wanted.send(Err(error.clone())));
+        let fetched = fetch_some(&process, &mut connection, &mut waiting).await;
+        let has_failed = std::mem::replace(&mut is_failing, fetched.is_err());
+        match fetched {
+            Ok(()) if has_failed => info!("tasks are fetched again"),
+            Ok(()) => {}
+            Err(error) => {
+                if !has_failed {
+                    warn!(%error, "no tasks can be fetched");
+                }
+                connection = None;
+                for wanted in waiting.drain(..) {
+                    // Whoever is gone needs no answer.
+                    drop(wanted.send(Err(error.clone())));
+                }
             }
         }
     }
@@ -109,8 +120,11 @@ async fn begin(process: &Arc<Process>, (entry, fields): RawEntry) -> Result<Opti
     let worker = process.token();
     let mut call = process.call(&SCRIPTS.begin, session);
     call.arg(&worker).arg(task.to_string()).arg(entry);
-    let begun: Option<(u32, Bytes)> = process.run(&call).await?;
-    Ok(begun.map(|(attempt, payload)| Lease::new(Arc::clone(process), Begun { session, task, worker, attempt, payload })))
+    let begun: Option<(u32, Bytes, u64, u64)> = process.run(&call).await?;
+    Ok(begun.map(|(attempt, payload, said, taken)| {
+        let flow = Flow::new(said, taken, process.settings.window);
+        Lease::new(Arc::clone(process), Begun { session, task, worker, attempt, payload, flow })
+    }))
 }
 
 /// To the first who still waits, or back.

@@ -3,7 +3,7 @@
 //! One task reads, many logs at once. It reads those of which something new was heard (*touched*), and passes over those whose owner doesn't
 //! keep up: their log keeps what they haven't taken.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -33,6 +33,8 @@ pub(super) struct Follows {
     inner: Mutex<Inner>,
     /// Something was touched.
     touched: Notify,
+    /// There is something to tell.
+    to_tell: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +42,8 @@ struct Inner {
     follows: HashMap<SessionId, Follow>,
     /// Those that are touched, in the order in which they were: no session waits for a livelier one.
     touched: VecDeque<SessionId>,
+    /// Those of whose client the server has to hear that it took much.
+    to_tell: HashSet<SessionId>,
 }
 
 /// The reader's end of one session.
@@ -66,6 +70,9 @@ struct Fate {
     no_room: AtomicBool,
     /// The number of the owner's last command that was answered.
     answered: AtomicU64,
+    /// How much of what was said the client took, and how much of that the server knows.
+    taken: AtomicU64,
+    told: AtomicU64,
     /// Why nothing comes any more.
     over: OnceLock<QueueError>,
 }
@@ -91,6 +98,7 @@ pub(super) struct Held {
     pub(super) owner: Arc<str>,
     pub(super) answered: u64,
     pub(super) anchor: Position,
+    pub(super) taken: u64,
 }
 
 impl Follows {
@@ -122,40 +130,56 @@ impl Follows {
         self.touched.notify_one();
     }
 
+    /// The server has to hear at once how much this session's client took.
+    pub(super) fn tell(&self, session: SessionId) {
+        self.lock().to_tell.insert(session);
+        self.to_tell.notify_one();
+    }
+
+    /// Waits until there is something to tell ([`Self::to_tell`]).
+    ///
+    /// Cancel-safe.
+    pub(super) async fn has_to_tell(&self) {
+        self.to_tell.notified().await;
+    }
+
+    /// The sessions of which there is something to tell.
+    pub(super) fn to_tell(&self) -> Vec<Held> {
+        let Inner { follows, to_tell, .. } = &*self.lock();
+        to_tell.iter().filter_map(|session| Some(follows.get(session)?.held(*session))).collect()
+    }
+
     /// This is not the session's owner any more.
     pub(super) fn end(&self, session: SessionId, owner: &str, why: QueueError) {
         let mut inner = self.lock();
-        if inner.follows.get(&session).is_some_and(|follow| *follow.owner == *owner)
-            && let Some(follow) = inner.follows.remove(&session)
-        {
-            follow.end(why);
+        if inner.follows.get(&session).is_some_and(|follow| *follow.owner == *owner) {
+            inner.end(session, why);
         }
     }
 
-    /// All sessions, or those whose expiry has to be put off at this moment.
+    /// All sessions, or those of which the server has to hear at this moment: their expiry has to be put off, or there is something to tell.
     pub(super) fn held(&self, due: Option<Instant>) -> Vec<Held> {
-        let inner = self.lock();
+        let Inner { follows, to_tell, .. } = &*self.lock();
         let is_due = |follow: &Follow| due.is_none_or(|now| now.duration_since(follow.refreshed) >= follow.ttl / 3);
-        let due = inner.follows.iter().filter(|(_, follow)| is_due(follow));
-        due.map(|(session, follow)| Held {
-            session: *session,
-            owner: Arc::clone(&follow.owner),
-            answered: follow.fate.answered.load(Ordering::Relaxed),
-            anchor: follow.anchor,
-        })
-        .collect()
+        let due = follows.iter().filter(|(session, follow)| is_due(follow) || to_tell.contains(session));
+        due.map(|(session, follow)| follow.held(*session)).collect()
     }
 
-    /// It was put off, as asked for at `now`.
+    /// It was put off, as asked for at `now`, and what it says was told.
     pub(super) fn refreshed(&self, held: &Held, now: Instant) {
-        if let Some(follow) = self.lock().follows.get_mut(&held.session).filter(|follow| follow.owner == held.owner) {
+        let Inner { follows, to_tell, .. } = &mut *self.lock();
+        if let Some(follow) = follows.get_mut(&held.session).filter(|follow| follow.owner == held.owner) {
             follow.refreshed = now;
+            follow.fate.told.store(held.taken, Ordering::Relaxed);
+            if follow.fate.taken.load(Ordering::Relaxed) == held.taken {
+                to_tell.remove(&held.session);
+            }
         }
     }
 
     /// Takes some of the touched logs whose owner has room.
     fn take(&self) -> Vec<Read> {
-        let Inner { follows, touched } = &mut *self.lock();
+        let Inner { follows, touched, .. } = &mut *self.lock();
         let mut reads = Vec::new();
         while reads.len() < LOGS
             && let Some(session) = touched.pop_front()
@@ -176,9 +200,7 @@ impl Follows {
         let more = log.len() == read.room;
         let fenced = log.into_iter().map_while(|entry| LogEntry::read(entry).ok()).any(|entry| follow.deliver(entry).is_break());
         if fenced {
-            if let Some(follow) = inner.follows.remove(&read.session) {
-                follow.end(QueueError::Fenced);
-            }
+            inner.end(read.session, QueueError::Fenced);
         } else if more {
             inner.touch(read.session);
         }
@@ -197,9 +219,22 @@ impl Inner {
             self.touched.push_back(session);
         }
     }
+
+    fn end(&mut self, session: SessionId, why: QueueError) {
+        self.to_tell.remove(&session);
+        if let Some(follow) = self.follows.remove(&session) {
+            follow.end(why);
+        }
+    }
 }
 
 impl Follow {
+    fn held(&self, session: SessionId) -> Held {
+        let Fate { answered, taken, .. } = &*self.fate;
+        let (answered, taken) = (answered.load(Ordering::Relaxed), taken.load(Ordering::Relaxed));
+        Held { session, owner: Arc::clone(&self.owner), answered, anchor: self.anchor, taken }
+    }
+
     /// How much its owner takes now. `None`: nothing, and it says when it does.
     fn room(&self) -> Option<usize> {
         // Said before it is looked at again, so that an owner that makes room in between is not missed.
@@ -243,6 +278,12 @@ impl Followed {
     /// The owner's command with this number was answered.
     pub(super) fn answered(&self, op: u64) {
         self.fate.answered.store(op, Ordering::Relaxed);
+    }
+
+    /// The client took so much. Returns how much of that the server doesn't know yet.
+    pub(super) fn taken(&self, taken: u64) -> u64 {
+        self.fate.taken.store(taken, Ordering::Relaxed);
+        taken.saturating_sub(self.fate.told.load(Ordering::Relaxed))
     }
 
     /// Whether the reader waits for room that is there now.

@@ -14,6 +14,7 @@ use tracing::warn;
 use super::scripts::SCRIPTS;
 use super::{Process, verdict};
 use crate::error::QueueError;
+use crate::flow::Flow;
 use crate::lease::{Piece, Stop};
 
 /// The longest time between two attempts to renew a lease while the server can't be reached.
@@ -32,6 +33,7 @@ pub(crate) struct Lease {
     /// Pieces that were not written yet, as far as is known. The first one is number `written` + 1.
     unsent: Vec<Piece>,
     written: u64,
+    flow: watch::Sender<Flow>,
     stop: watch::Receiver<Option<Stop>>,
     /// Tells the keeper how the lease ended. Dropped, it says that the task has to be given back.
     ended: Option<oneshot::Sender<Ended>>,
@@ -54,16 +56,18 @@ pub(super) struct Begun {
     pub(super) worker: String,
     pub(super) attempt: u32,
     pub(super) payload: Bytes,
+    pub(super) flow: Flow,
 }
 
 impl Lease {
     pub(super) fn new(process: Arc<Process>, begun: Begun) -> Self {
-        let Begun { session, task, worker, attempt, payload } = begun;
+        let Begun { session, task, worker, attempt, payload, flow } = begun;
         let (ended, end) = oneshot::channel();
         let (stopper, stop) = watch::channel(None);
-        let kept = process.leases.add(session);
-        tokio::spawn(keep(Keeper { process: Arc::clone(&process), session, worker: worker.clone(), stopper, kept }, end));
-        Self { process, session, task, payload, attempt, worker, unsent: Vec::new(), written: 0, stop, ended: Some(ended) }
+        let (flow, kept) = (watch::Sender::new(flow), process.leases.add(session));
+        let keeper = Keeper { process: Arc::clone(&process), session, worker: worker.clone(), flow: flow.clone(), stopper, kept };
+        tokio::spawn(keep(keeper, end));
+        Self { process, session, task, payload, attempt, worker, unsent: Vec::new(), written: 0, flow, stop, ended: Some(ended) }
     }
 
     pub(crate) fn session(&self) -> SessionId {
@@ -86,6 +90,10 @@ impl Lease {
         self.stop.clone()
     }
 
+    pub(crate) fn flow(&self) -> watch::Receiver<Flow> {
+        self.flow.subscribe()
+    }
+
     pub(crate) async fn emit(&mut self, pieces: impl IntoIterator<Item = Piece>) -> Result<(), QueueError> {
         self.unsent.extend(pieces);
         if self.unsent.is_empty() {
@@ -94,7 +102,9 @@ impl Lease {
         let mut call = self.process.call(&SCRIPTS.emit, self.session);
         call.arg(&self.worker);
         self.add_unsent(&mut call);
-        verdict(&self.process.run::<String>(&call).await?)?;
+        let (word, said, taken): (String, u64, u64) = self.process.run(&call).await?;
+        verdict(&word)?;
+        self.flow.send_modify(|flow| flow.learn(said, taken));
         self.written += u64::try_from(self.unsent.len()).unwrap_or(u64::MAX);
         self.unsent.clear();
         Ok(())
@@ -134,6 +144,7 @@ struct Keeper {
     process: Arc<Process>,
     session: SessionId,
     worker: String,
+    flow: watch::Sender<Flow>,
     stopper: watch::Sender<Option<Stop>>,
     kept: Kept,
 }
@@ -168,11 +179,13 @@ async fn keep(keeper: Keeper, mut end: oneshot::Receiver<Ended>) {
 }
 
 impl Keeper {
-    /// Says that the worker lives. Returns why the task was cancelled, if it was.
+    /// Says that the worker lives, and asks what was taken. Returns why the task was cancelled, if it was.
     async fn renew(&self) -> Result<Option<Bytes>, QueueError> {
         let mut call = self.process.call(&SCRIPTS.renew, self.session);
-        let (word, cancelled): (String, Option<Bytes>) = self.process.run(call.arg(&self.worker)).await?;
-        verdict(&word).map(|()| cancelled)
+        let (word, cancelled, said, taken): (String, Option<Bytes>, u64, u64) = self.process.run(call.arg(&self.worker)).await?;
+        verdict(&word)?;
+        self.flow.send_modify(|flow| flow.learn(said, taken));
+        Ok(cancelled)
     }
 
     async fn end(&self, ended: Option<Ended>) {

@@ -26,6 +26,8 @@ pub(crate) struct Owner {
     op: u64,
     /// The last output that was returned, or where the session was taken over.
     read: Position,
+    /// How much was said in the session until there.
+    said: u64,
     /// Whether the last journal was written is not known.
     in_doubt: bool,
     outputs: Followed,
@@ -33,11 +35,11 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    pub(super) fn new(home: Arc<Home>, session: SessionId, ttl: Duration, name: String, at: Position) -> Self {
+    pub(super) fn new(home: Arc<Home>, session: SessionId, ttl: Duration, name: String, (at, said): (Position, u64)) -> Self {
         let name: Arc<str> = name.into();
         let outputs = home.process.follows.add(session, Arc::clone(&name), ttl, at);
         let outages = home.process.link.outages();
-        Self { home, session, name, op: 0, read: at, in_doubt: false, outputs, outages }
+        Self { home, session, name, op: 0, read: at, said, in_doubt: false, outputs, outages }
     }
 
     pub(crate) fn session(&self) -> SessionId {
@@ -50,6 +52,7 @@ impl Owner {
             next = self.outputs.next() => {
                 let (at, output) = next?;
                 self.read = at;
+                self.said += output.weight();
                 if self.outputs.has_room_again() {
                     self.home.process.follows.touch(self.session);
                 }
@@ -57,6 +60,14 @@ impl Owner {
             }
             // The sender lives as long as the process.
             Ok(()) = self.outages.changed() => Err(QueueError::Unavailable("the server has been gone for some seconds".to_owned())),
+        }
+    }
+
+    pub(crate) fn taken(&mut self) {
+        let process = &self.home.process;
+        // Told by halves, so that nobody waits for the word while there is half a window left.
+        if self.outputs.taken(self.said) >= process.settings.window.div_ceil(2) {
+            process.follows.tell(self.session);
         }
     }
 

@@ -1,11 +1,12 @@
-//! What every process does from time to time: it puts off the expiry of the sessions that it owns, and looks for tasks whose worker is lost.
+//! What every process does from time to time: it puts off the expiry of the sessions that it owns, tells what their clients took, and looks
+//! for tasks whose worker is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
 use super::entries::id;
@@ -21,27 +22,38 @@ const AT_ONCE: usize = 256;
 
 /// Goes round, for as long as the process lives.
 pub(super) async fn keep(process: Arc<Process>) {
-    let round = ROUND.min(process.settings.lease / 4);
+    let mut rounds = interval(ROUND.min(process.settings.lease / 4));
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        sleep(round).await;
+        let is_round = tokio::select! {
+            _ = rounds.tick() => true,
+            () = process.follows.has_to_tell() => false,
+        };
         // Without the server there is nothing to do, and the link says so.
         let Ok(mut connection) = process.link.connection().await else { continue };
         let now = Instant::now();
-        let refreshed = refresh(&process, &mut connection, &process.follows.held(Some(now)), now).await;
-        if let Err(error) = refreshed.and(reap(&mut connection, &process.settings).await) {
+        let kept = if is_round {
+            let refreshed = refresh(&process, &mut connection, &process.follows.held(Some(now)), now).await;
+            refreshed.and(reap(&mut connection, &process.settings).await)
+        } else {
+            // A worker may wait to be told. What gets lost here is told in the next round.
+            refresh(&process, &mut connection, &process.follows.to_tell(), now).await
+        };
+        if let Err(error) = kept {
             warn!(%error, "the queue's upkeep failed");
         }
     }
 }
 
-/// Puts off the expiry of these sessions. Tells owners that are none any more, or whose session the server remembers otherwise than they do.
+/// Puts off the expiry of these sessions, and tells what their clients took. Tells owners that are none any more, or whose session the server
+/// remembers otherwise than they do.
 pub(super) async fn refresh(process: &Process, connection: &mut MultiplexedConnection, sessions: &[Held], now: Instant) -> RedisResult<()> {
     for sessions in sessions.chunks(AT_ONCE) {
         let mut call = SCRIPTS.refresh.prepare_invoke();
         call.key(key("tasks"));
-        for Held { session, owner, answered, anchor } in sessions {
+        for Held { session, owner, answered, anchor, taken } in sessions {
             call.key(state_key(*session)).key(log_key(*session));
-            call.arg(session.to_string()).arg(&**owner).arg(*answered).arg(id(*anchor));
+            call.arg(session.to_string()).arg(&**owner).arg(*answered).arg(id(*anchor)).arg(*taken);
         }
         let words: Vec<String> = call.invoke_async(connection).await?;
         for (held, word) in sessions.iter().zip(words) {

@@ -15,6 +15,7 @@ mod redis;
 mod sessions;
 mod support;
 mod tasks;
+mod window;
 
 /// The contract, one sentence each. A backend is a type that starts its server ([`support::Server`]).
 macro_rules! contract {
@@ -65,11 +66,20 @@ macro_rules! contract_of {
                 a_gateway_that_was_frozen_finds_its_session_anothers
                 whoever_was_replaced_finds_everything_refused
                 a_snapshot_replaces_what_was_read_and_written_before_it
+                what_is_large_arrives_whole
                 a_session_that_was_ended_is_gone_and_its_worker_stops
                 a_session_that_nobody_owns_is_forgotten
                 a_session_that_is_owned_is_not_forgotten
                 a_session_that_was_never_created_cannot_be_adopted
                 an_owner_that_does_not_read_delays_nobody_and_misses_nothing;
+            window on start:
+                a_worker_may_say_as_much_anew_as_the_client_took
+                what_is_only_read_is_not_taken
+                a_worker_that_waits_keeps_its_task_and_may_end_it
+                what_one_task_said_leaves_the_next_no_room_until_it_is_taken
+                a_worker_whose_session_nobody_owns_waits_for_an_heirs_client;
+            window on start_apart:
+                what_was_taken_during_an_outage_is_known_after_it;
             outages on start_apart:
                 without_its_server_everything_fails_in_time_and_recovers
                 a_server_that_does_not_answer_is_noticed_in_time

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tidegate_core::id::SessionId;
-use tidegate_queue::{Depth, End, Fate, Output, Queue, QueueError, Replayed, Settings};
+use tidegate_queue::{Depth, End, Entry, Fate, Output, Queue, QueueError, Replayed, Settings};
 use tokio::time::{sleep, timeout};
 
 use crate::chaos::{count_ends, run, start_sessions};
 use crate::kafka::Kafka;
 use crate::support::{
-    LEASE, Server, TTL, a_moment, bytes, create, invisible, lease, next, running, settings, soon, task, until_available, visible,
+    LEASE, Server, TTL, a_moment, bytes, create, invisible, lease, next, running, session, settings, soon, task, until_available, visible,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -74,6 +74,60 @@ async fn one_gateway_submits_no_more_tasks_than_may_wait() {
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_heir_gets_hundreds_of_sessions_at_once() {
+    let server = Kafka::start();
+    let (first, heir) = (server.queue(settings()), server.queue(settings()));
+    let making = (0..300).map(|_| {
+        let first = first.clone();
+        tokio::spawn(async move {
+            let mut owner = create(&first).await;
+            owner.journal(&[bytes("asked")]).await.expect("written");
+            owner.session()
+        })
+    });
+    let mut sessions = Vec::new();
+    for session in making.collect::<Vec<_>>() {
+        sessions.push(session.await.expect("no panic"));
+    }
+    // As their clients do when their gateway is gone.
+    let adopting = sessions.into_iter().map(|session| {
+        let heir = heir.clone();
+        tokio::spawn(async move { heir.adopt(session, TTL).await.expect("an answer").expect("a session").1 })
+    });
+    for past in adopting.collect::<Vec<_>>() {
+        assert_eq!(soon(past).await.expect("no panic").entries, [Entry::Journal(bytes("asked"))]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_heir_leaves_out_what_thousands_of_others_said_meanwhile_and_misses_nothing() {
+    let server = Kafka::start();
+    let (first, heir) = (server.queue(settings()), server.queue(settings()));
+    let ttl = LEASE * 4;
+    let mut owner = soon(first.create(session(), ttl)).await.expect("a session");
+    owner.journal(&[bytes("early")]).await.expect("written");
+    // About 2,500 in each partition.
+    let others = (0..100).map(|_| {
+        let first = first.clone();
+        tokio::spawn(async move {
+            let mut other = create(&first).await;
+            for _ in 0..100 {
+                other.journal(&[bytes("WRONG")]).await.expect("written");
+            }
+        })
+    });
+    for other in others.collect::<Vec<_>>() {
+        other.await.expect("no panic");
+    }
+    owner.journal(&[bytes("late")]).await.expect("written");
+    // Its owner says from time to time where it is.
+    sleep(ttl / 2).await;
+    owner.journal(&[bytes("last")]).await.expect("written");
+    let (_, past) = heir.adopt(owner.session(), ttl).await.expect("an answer").expect("a session");
+    assert_eq!(past.entries, ["early", "late", "last"].map(|said| Entry::Journal(bytes(said))));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

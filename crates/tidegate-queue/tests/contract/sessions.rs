@@ -115,6 +115,18 @@ pub(crate) async fn a_snapshot_replaces_what_was_read_and_written_before_it(serv
     assert_eq!(past, Past { snapshot: Some(bytes("all of it")), entries: Vec::new() });
 }
 
+pub(crate) async fn what_is_large_arrives_whole(server: impl Server) {
+    // A conversation of four mebibytes, in a prompt and in a state, with all of its quotation marks escaped.
+    let large = bytes("\\\"".repeat(4 << 20));
+    let (first, second) = (server.queue(settings()), server.queue(settings()));
+    let mut owner = create(&first).await;
+    owner.submit(task(), large.clone()).await.expect("submitted");
+    assert!(lease(&second).await.payload() == &large);
+    owner.snapshot(large.clone()).await.expect("written");
+    let (_, past) = second.adopt(owner.session(), TTL).await.expect("an answer").expect("a session");
+    assert!(past.snapshot == Some(large));
+}
+
 pub(crate) async fn a_session_that_was_ended_is_gone_and_its_worker_stops(server: impl Server) {
     let (gateway, worker) = (server.queue(settings()), server.queue(settings()));
     let (owner, mut lease) = running(&gateway, &worker).await;

@@ -25,6 +25,7 @@ pub fn close(reason: EndReason) -> Option<Close> {
     match reason {
         EndReason::Idle => Some(Close { code: names::CLOSE_NORMAL, reason: "idle" }),
         EndReason::Drained => Some(DRAINING),
+        EndReason::Unanswered => Some(Close { code: names::CLOSE_TRY_AGAIN_LATER, reason: "gateway_overloaded" }),
         EndReason::Closed | EndReason::ConnectionLost | EndReason::PeerDead | EndReason::NotResumed | EndReason::Gap => None,
     }
 }

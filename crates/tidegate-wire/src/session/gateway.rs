@@ -16,6 +16,11 @@ pub fn write(message: &Message, out: &mut Vec<u8>) {
             object.end();
         }
         Message::Pong => Object::begin(out, names::TYPE, names::PONG).end(),
+        Message::Refused(problem) => {
+            let mut object = Object::begin(out, names::TYPE, names::ERROR);
+            write_problem(problem, &mut object);
+            object.end();
+        }
         Message::Numbered { seq, body } => write_numbered(*seq, body, out),
     }
 }

@@ -160,8 +160,12 @@ fn a_history_forgets_its_oldest_turns_to_stay_within_its_bytes() {
     let left: Vec<_> = prompts(&history.entries).iter().map(|prompt| prompt[..1].to_owned()).collect();
     assert_eq!(left, ["7", "8", "9"]);
     let huge = history.ask(&counted(&"x".repeat(3 * turn), 1), None).answered(counted("", 0), None);
-    history.push(huge, 3 * turn);
-    assert_eq!((history.entries(), history.bytes), ([].as_slice(), 0), "a turn that alone is too large is not kept either");
+    // Also where it comes without its words.
+    for huge in [huge.clone(), huge.bounded(3 * turn)] {
+        let mut history = history.clone();
+        history.push(huge, 3 * turn);
+        assert_eq!((history.entries(), history.bytes), ([].as_slice(), 0), "a turn that alone is too large is not kept either");
+    }
 }
 
 proptest! {

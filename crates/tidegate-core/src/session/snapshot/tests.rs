@@ -169,3 +169,18 @@ fn what_waits_keeps_its_place_among_all_that_wait() {
     drop(heir);
     assert_eq!(places.taken(), 0);
 }
+
+#[test]
+fn an_answer_of_which_an_heir_only_reads_tells_it_nothing_about_how_long_one_takes() {
+    let mut owner = Owner::new(QueuePolicy::Reject);
+    owner.step(&Step::Prompt { id: None, has_room: true });
+    owner.step(&Step::Ends { whole: true });
+    let mut heir = heir(&owner, None, &owner.log);
+    for number in [8, 9] {
+        let prompt = Prompt { content: "more".into(), id: None, model: None, system: None, max_tokens: None };
+        heir.handle(Input::Message { message: ClientMessage::Prompt(prompt), fresh: task(number) }, at(6), &mut Vec::new());
+    }
+    let told = told(&mut heir);
+    let etas: Vec<_> = told.iter().filter_map(|(_, body)| if let Body::Notice(notice) = body { Some(notice.eta) } else { None }).collect();
+    assert_eq!(etas, [None]);
+}

@@ -31,6 +31,7 @@ enum Event {
         client: Client,
     },
     NotResumed,
+    Unanswered,
     Drain,
     DrainOver,
     Wait(u64),
@@ -57,6 +58,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Closed),
         20 => (-1_i64..80, client).prop_map(|(missed, client)| Event::Resumed { missed, client }),
         3 => Just(Event::NotResumed),
+        1 => Just(Event::Unanswered),
         1 => Just(Event::Drain),
         1 => Just(Event::DrainOver),
         10 => (0_u64..50_000).prop_map(Event::Wait),
@@ -148,6 +150,7 @@ impl Watch {
             Event::Closed => self.input(Input::Closed),
             Event::Resumed { missed, client } => self.resumes(missed, client),
             Event::NotResumed => self.input(Input::NotResumed),
+            Event::Unanswered => self.input(Input::Unanswered),
             Event::Drain => self.input(Input::Drain),
             Event::DrainOver => self.input(Input::DrainOver),
             Event::Wait(millis) => self.waits(millis),
@@ -333,5 +336,8 @@ proptest! {
 }
 
 fn stays(event: &Event) -> bool {
-    !matches!(event, Event::SocketLost | Event::Closed | Event::Resumed { .. } | Event::Drain | Event::DrainOver | Event::Wait(_))
+    !matches!(
+        event,
+        Event::SocketLost | Event::Closed | Event::Resumed { .. } | Event::Unanswered | Event::Drain | Event::DrainOver | Event::Wait(_)
+    )
 }

@@ -83,6 +83,13 @@ fn a_resume_that_comes_behind_the_greeting_is_still_the_first_message() {
 }
 
 #[test]
+fn a_resume_that_nobody_can_answer_now_is_no_new_session_and_counts_no_message() {
+    let mut play = Play::new(Client::Resumable);
+    play.says(ClientMessage::Resume { session: Some(SessionId::new(0, 77)), last_seq: 5 });
+    assert_eq!(play.on(Input::Unanswered), ["ERROR gateway_overloaded of no session", "end Unanswered"]);
+}
+
+#[test]
 fn a_client_may_ask_its_own_session_to_repeat_itself() {
     let mut play = Play::new(Client::Resumable);
     play.asks("a");

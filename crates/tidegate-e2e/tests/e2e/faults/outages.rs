@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
-use tidegate_e2e::{Backend, Chat, Gateway, Message, Prompt, SessionClient, World, eventually};
+use serde_json::json;
+use tidegate_e2e::{Backend, Chat, Gateway, Goodbye, Hello, Message, Prompt, SessionClient, World, eventually};
 
 use super::{back_at, completes, fleet};
 
@@ -12,6 +13,8 @@ on_every_server!(
     a_server_that_is_killed_and_started_again_loses_nothing_that_was_queued,
     while_the_server_is_gone_everything_is_typed_and_once_it_is_back_all_is_well,
     a_server_that_hangs_is_as_good_as_gone,
+    a_resume_while_the_server_is_gone_is_refused_and_finds_its_session_later,
+    a_resume_whose_takeover_is_heard_of_too_late_is_refused_and_finds_its_session_later,
     gateways_and_workers_that_start_before_their_server_wait_for_it,
 );
 
@@ -140,6 +143,43 @@ async fn a_server_that_hangs_is_as_good_as_gone(backend: Backend) -> Result<()> 
     let mut world = fleet(backend, MIXED).apart().start().await?;
     let (gone, back) = (async |world: &mut World| world.queue()?.freeze(), async |world: &mut World| world.queue()?.thaw());
     outlives_an_outage(&mut world, gone, back).await
+}
+
+/// While the server is gone nobody is told that a session is; and nobody who was told to come again has lost it.
+async fn a_resume_waits(
+    world: &mut World,
+    gone: impl AsyncFn(&mut World) -> Result<()>,
+    back: impl AsyncFn(&mut World) -> Result<()>,
+) -> Result<()> {
+    let mut client = world.session().await?;
+    let session = client.id().await?;
+    client.complete(&Prompt::to("m")).await?;
+    let log = client.cut()?;
+    gone(world).await?;
+    let elsewhere = world.others[0].process.addr();
+    let (said, goodbye) = SessionClient::resume_in_vain(elsewhere, &Hello::resumable(), &session, log.last_seq()).await?;
+    let told = ["type", "code", "partial", "retryable", "retryAfterMs", "seq"].map(|member| &said[member]);
+    assert_eq!(json!(told), json!(["ERROR", "gateway_overloaded", false, true, 1000, null]), "{said}");
+    assert_eq!(goodbye, Goodbye::Closed(1013, "gateway_overloaded".to_owned()));
+    back(world).await?;
+    let mut client = eventually("its session", async || back_at(&world.others[0].process, &session, log.clone()).await.ok()).await?;
+    client.complete(&Prompt::to("m")).await?;
+    // It is the old conversation still.
+    assert_eq!(world.conversations("m")?.last().and_then(|asked| asked.as_array().map(Vec::len)), Some(3));
+    Ok(())
+}
+
+async fn a_resume_while_the_server_is_gone_is_refused_and_finds_its_session_later(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "m: 'hello' end").apart().start().await?;
+    let (gone, back) =
+        (async |world: &mut World| world.queue()?.kill().await, async |world: &mut World| world.queue()?.start_again().await);
+    a_resume_waits(&mut world, gone, back).await
+}
+
+async fn a_resume_whose_takeover_is_heard_of_too_late_is_refused_and_finds_its_session_later(backend: Backend) -> Result<()> {
+    let mut world = fleet(backend, "m: 'hello' end").apart().start().await?;
+    let (gone, back) = (async |world: &mut World| world.queue()?.freeze(), async |world: &mut World| world.queue()?.thaw());
+    a_resume_waits(&mut world, gone, back).await
 }
 
 async fn gateways_and_workers_that_start_before_their_server_wait_for_it(backend: Backend) -> Result<()> {

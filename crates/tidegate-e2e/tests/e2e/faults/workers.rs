@@ -1,6 +1,6 @@
 //! Workers that are lost. Before anything of an answer was shown, another begins it anew; after that, nobody does.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::json;
 use tidegate_e2e::{Backend, Message, Prompt, World, eventually};
@@ -155,7 +155,7 @@ async fn a_prompt_that_takes_worker_after_worker_with_it_is_given_up(backend: Ba
         world.workers[killed].kill().await?;
         world.workers[killed].start_again().await?;
     }
-    let Message::Error(problem) = client.end(&task).await? else { panic!("{:#?}", client.log()) };
+    let Message::Error(problem) = client.end(&task).await? else { bail!("{:#?}", client.log()) };
     assert_eq!((problem.code.as_str(), problem.partial, problem.retryable), ("internal", false, false), "{problem:?}");
     assert_eq!(completes(&world, &mut client, &next).await?, "hello");
     assert_eq!(world.requests("m").len(), 5);

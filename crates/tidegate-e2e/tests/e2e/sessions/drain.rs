@@ -94,7 +94,7 @@ async fn one_that_does_not_read_holds_up_no_shutdown(backend: Backend) -> Result
     let mut world = world(backend, &scenario).server("drain = \"500ms\"").start().await?;
     let mut client = SessionClient::open(world.gateway.addr(), &Hello::resumable().reluctant()).await?;
     client.send(Prompt::to("m").json()).await?;
-    super::slow::stopped(&world, "m").await?;
+    world.provider_stops("m").await?;
     world.gateway.signal(Signal::TERM)?;
     ended_well(&mut world).await?;
     let record =

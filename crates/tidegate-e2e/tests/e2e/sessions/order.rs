@@ -6,10 +6,11 @@ use tidegate_e2e::{Backend, Hello, Message, Prompt, SessionClient, eventually};
 
 use super::world;
 
-on_every_backend!(prompts_that_are_sent_at_once_run_in_their_order_and_one_at_a_time, many_sessions_run_side_by_side,);
-
-// The flood stops where nobody reads it; behind a queue all of it is in the session's log.
-on_memory!(sessions_that_fail_flood_or_never_read_hold_up_no_other);
+on_every_backend!(
+    prompts_that_are_sent_at_once_run_in_their_order_and_one_at_a_time,
+    many_sessions_run_side_by_side,
+    sessions_that_fail_flood_or_never_read_hold_up_no_other,
+);
 
 async fn prompts_that_are_sent_at_once_run_in_their_order_and_one_at_a_time(backend: Backend) -> Result<()> {
     let world = world(backend, "m: words 4 every 3ms end").start().await?;

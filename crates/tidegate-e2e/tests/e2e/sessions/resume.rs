@@ -19,14 +19,11 @@ on_every_backend!(
     resume_comes_first_or_not_at_all,
     what_follows_resume_in_the_same_packet_belongs_to_the_session,
     history_and_accepted_ids_outlive_a_connection,
-);
-
-// Behind a queue an answer is in the session's log as soon as its worker has it, whoever reads it and when.
-on_memory!(
-    an_answer_that_came_while_nobody_was_there_is_complete_once_it_is_taken,
-    an_answer_that_nobody_came_for_is_no_completed_one,
     a_provider_is_read_for_nobody_only_as_far_as_can_be_repeated,
 );
+
+// Behind a queue an answer is whole for its worker once it is in the session's log, whoever takes it from there and when.
+on_memory!(an_answer_that_came_while_nobody_was_there_is_complete_once_it_is_taken, an_answer_that_nobody_came_for_is_no_completed_one,);
 
 /// Comes back to `session`, of which everything in `log` was seen.
 async fn back(world: &World, session: &str, log: Log) -> Result<(SessionClient, bool)> {
@@ -260,7 +257,7 @@ async fn a_provider_is_read_for_nobody_only_as_far_as_can_be_repeated(backend: B
     client.tokens(&task, 1).await?;
     let (session, log) = (client.id().await?, client.cut()?);
     eventually("the flood", async || world.requests("m").first().filter(|entry| entry.output_events_sent > 1).map(drop)).await?;
-    let stopped = super::slow::stopped(&world, "m").await?;
+    let stopped = world.provider_stops("m").await?;
     assert!(stopped < 15 << 20, "{stopped} bytes for nobody");
     let (mut client, resumed) = back(&world, &session, log).await?;
     assert!(resumed);

@@ -53,13 +53,26 @@ async fn who_leaves_the_line_is_not_counted_any_more() {
     assert_eq!(pool.waiting(), 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_kept_for_a_prompt_is_taken_and_does_not_run() {
+    let pool = Pool::new(PoolBounds { least: 2, most: 2 });
+    let kept = pool.reserve().await;
+    assert_eq!((pool.running(), pool.places.available_permits()), (0, 1));
+    let slot = kept.filled();
+    assert_eq!((pool.running(), pool.places.available_permits()), (1, 1));
+    drop((slot, pool.reserve().await));
+    assert_eq!((pool.running(), pool.places.available_permits()), (0, 2));
+}
+
 #[test]
-fn other_bounds_change_the_places_that_are_free() {
-    let pool = Pool::new(PoolBounds { least: 2, most: 4 });
-    pool.set_bounds(PoolBounds { least: 4, most: 8 });
+fn the_places_that_are_free_follow_the_load() {
+    let (pool, now) = (Pool::new(PoolBounds { least: 2, most: 8 }), Clock::start().now());
+    pool.fit(PoolLoad { running: 2, waiting: 2, busy: 0.0 }, now);
     assert_eq!((pool.size(), pool.places.available_permits()), (4, 4));
-    pool.set_bounds(PoolBounds { least: 1, most: 1 });
-    assert_eq!((pool.size(), pool.places.available_permits()), (1, 1));
+    let idle = PoolLoad { running: 0, waiting: 0, busy: 0.0 };
+    pool.fit(idle, now);
+    pool.fit(idle, now + Duration::from_secs(60));
+    assert_eq!((pool.size(), pool.places.available_permits()), (3, 3));
 }
 
 #[cfg(target_os = "linux")]

@@ -1,6 +1,7 @@
--- ARGV: session, worker, task, its entry in the task stream. Returns attempt and payload, or nothing where the entry is out of date.
+-- ARGV: session, worker, task, its entry in the task stream. Returns attempt, payload, and what was said and taken, or nothing where the
+-- entry is out of date.
 local worker, task, entry = ARGV[2], ARGV[3], ARGV[4]
-local at = get(session, 'task', 'entry', 'visible', 'payload')
+local at = get(session, 'task', 'entry', 'visible', 'payload', 'said', 'taken')
 if at[1] ~= task or at[2] ~= entry then
   unqueue(entry)
   return false
@@ -11,4 +12,4 @@ if at[3] then
   return false
 end
 redis.call('HSET', session.state, 'worker', worker, 'emitted', 0)
-return { redis.call('HINCRBY', session.state, 'attempt', 1), at[4] }
+return { redis.call('HINCRBY', session.state, 'attempt', 1), at[4], tonumber(at[5] or 0), tonumber(at[6] or 0) }

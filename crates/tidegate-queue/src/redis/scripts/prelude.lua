@@ -37,22 +37,25 @@ end
 local function holds_lease(s, worker) return get(s, 'worker')[1] == worker end
 
 -- Adds what the log doesn't have yet of a worker's pieces, which ARGV holds in pairs from `from` on: visible or not, and the data. The
--- first of them is the lease's piece number `number`. Returns false where earlier ones are missing: the server has lost them.
+-- first of them is the lease's piece number `number`. Returns what was said and taken by then, or nothing where earlier ones are missing:
+-- the server has lost them.
 local function emit(s, number, from)
-  local at = get(s, 'emitted', 'task', 'owner')
-  local emitted = tonumber(at[1])
-  if number > emitted + 1 then return false end
+  local at = get(s, 'emitted', 'task', 'owner', 'said', 'taken')
+  local emitted, said = tonumber(at[1]), tonumber(at[4] or 0)
+  if number > emitted + 1 then return nil end
   for i = from, #ARGV, 2 do
     if number > emitted then
       redis.call('XADD', s.log, '*', 'kind', 'piece', 'task', at[2], 'data', ARGV[i + 1])
       if ARGV[i] == '1' then redis.call('HSET', s.state, 'visible', 1) end
+      -- As its owner counts it (Output::weight).
+      said = said + #ARGV[i + 1] + 64
       emitted = number
     end
     number = number + 1
   end
-  redis.call('HSET', s.state, 'emitted', emitted)
+  redis.call('HSET', s.state, 'emitted', emitted, 'said', said)
   tell(at[3], s)
-  return true
+  return said, tonumber(at[5] or 0)
 end
 
 -- Ends the session's task: the only place that writes an end. `who` settled it, if a worker did.

@@ -1,5 +1,5 @@
 -- KEYS: tasks, then the state and the log of each session. ARGV, for each: session, who thinks to own it, its last command that was
--- answered, and the last entry that it read. Returns a word for each.
+-- answered, the last entry that it read, and how much its client took. Returns a word for each.
 local function later(a, b)
   local ams, an, bms, bn = string.match(a .. ' ' .. b, '(%d+)-(%d+) (%d+)-(%d+)')
   if ams ~= bms then return tonumber(ams) > tonumber(bms) end
@@ -14,10 +14,10 @@ local function went_back(s, answered, read)
 end
 
 local words = {}
-for i = 1, #ARGV / 4 do
-  local s = { id = ARGV[4 * i - 3], state = KEYS[2 * i], log = KEYS[2 * i + 1] }
-  local owner, answered, read = ARGV[4 * i - 2], ARGV[4 * i - 1], ARGV[4 * i]
-  local at = get(s, 'owner', 'ttl')
+for i = 1, #ARGV / 5 do
+  local s = { id = ARGV[5 * i - 4], state = KEYS[2 * i], log = KEYS[2 * i + 1] }
+  local owner, answered, read, taken = ARGV[5 * i - 3], ARGV[5 * i - 2], ARGV[5 * i - 1], ARGV[5 * i]
+  local at = get(s, 'owner', 'ttl', 'taken', 'worker')
   if not at[1] then
     words[i] = 'gone'
   elseif at[1] ~= owner then
@@ -29,6 +29,10 @@ for i = 1, #ARGV / 4 do
   else
     redis.call('PEXPIRE', s.state, at[2])
     redis.call('PEXPIRE', s.log, at[2])
+    if tonumber(taken) > tonumber(at[3] or 0) then
+      redis.call('HSET', s.state, 'taken', taken)
+      tell(at[4], s)
+    end
     words[i] = 'ok'
   end
 end

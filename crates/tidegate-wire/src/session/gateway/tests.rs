@@ -139,6 +139,13 @@ fn the_messages_of_later_clients_have_the_members_of_the_contract() {
     );
     check(&text(&Message::Pong), &expect![[r#"{"type":"PONG"}"#]]);
     let retry_after = Duration::from_micros(2_000_999);
+    let overloaded = Problem { retry_after: Some(retry_after), ..Problem::of(Code::Failure(Failure::GatewayOverloaded)) };
+    check(
+        &text(&Message::Refused(Box::new(overloaded))),
+        &expect![[
+            r#"{"type":"ERROR","code":"gateway_overloaded","message":"the gateway has no room for another stream right now","partial":false,"retryable":true,"retryAfterMs":2000}"#
+        ]],
+    );
     check(
         &numbered(Body::RateLimited { queue_depth: 16, retry_after, id: None }),
         &expect![[r#"{"type":"RATE_LIMITED","queueDepth":16,"retryAfterMs":2000,"seq":3}"#]],
