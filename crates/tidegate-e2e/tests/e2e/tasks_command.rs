@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tidegate_e2e::process::run_with;
-use tidegate_e2e::{Backend, Message, Prompt, World, run};
+use tidegate_e2e::{Backend, Hello, Message, Prompt, SessionClient, World, run};
 
 use super::faults::{LEASE, runner};
 
@@ -24,8 +24,9 @@ async fn replayed(world: &World, arguments: &[&str]) -> Result<Vec<Value>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_tells_what_became_of_each_prompt_and_nothing_of_what_was_said() -> Result<()> {
     let scenario = format!("whole: '{SAID}' '{SAID}' end; cut: '{SAID}' cut; lost: stall | '{SAID}' end; runs: '{SAID}' stall");
-    let mut world = World::of(&scenario).backend(Backend::Kafka).workers(2).more(LEASE).start().await?;
-    let (mut client, mut other) = (world.session().await?, world.session().await?);
+    let (mut world, key) = World::of(&scenario).backend(Backend::Kafka).workers(2).more(LEASE).start_with_key().await?;
+    let (hello, addr) = (Hello::resumable().key(&key), world.gateway.addr());
+    let (mut client, mut other) = (SessionClient::open(addr, &hello).await?, SessionClient::open(addr, &hello).await?);
     let whole = client.ask(&prompt("whole")).await?;
     let complete = client.end(&whole).await?;
     let cut = client.ask(&prompt("cut")).await?;
@@ -53,6 +54,8 @@ async fn a_replay_tells_what_became_of_each_prompt_and_nothing_of_what_was_said(
     assert_eq!(told.iter().map(outputs).collect::<Vec<_>>(), [vec![2], vec![1], vec![0, 1], vec![1]]);
     assert_eq!((&told[0]["session_id"], &told[0]["stream_id"]), (&json!(client.id().await?), &json!(complete.stream())));
     assert!(told[0]["ended_at"].as_str() > told[0]["submitted_at"].as_str() && told[3]["ended_at"].is_null(), "{told:#?}");
+
+    assert_eq!(told[0]["key_id"], world.record_of_task(&whole).await?["key_id"]);
 
     let submitted = told[3]["submitted_at"].as_str().context("a moment")?;
     for only in [["--since", submitted].as_slice(), &["--since", "1h", "--session", &other.id().await?]] {

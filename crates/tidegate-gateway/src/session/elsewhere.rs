@@ -245,6 +245,10 @@ impl Elsewhere {
     ///
     /// How it ends, where nobody takes it.
     pub(super) async fn submit(&mut self, work: Work) -> Result<(), TaskEnd> {
+        // A worker may have the one before it, or get it again: first of all that one is cancelled.
+        if self.orphan.is_some() {
+            return Err(lost(false));
+        }
         let payload = json(&work);
         let task = work.task;
         let began = Instant::now();

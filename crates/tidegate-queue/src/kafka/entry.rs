@@ -53,12 +53,13 @@ pub(super) enum Entry {
         seen: Position,
         state: Bytes,
     },
-    /// With what was said in the session until here, and taken by its client.
+    /// With what was said in the session until here, and taken by its client; and with the session's holder, for who reads of it much later.
     Submit {
         stamp: Stamp,
         task: TaskId,
         said: u64,
         taken: u64,
+        holder: Bytes,
     },
     Cancel {
         stamp: Stamp,
@@ -126,11 +127,12 @@ pub(super) fn encode(mark: Mark, entry: &Entry) -> Bytes {
             put_position(&mut out, *seen);
             out.put_slice(state);
         }
-        Entry::Submit { stamp, task, said, taken } => {
+        Entry::Submit { stamp, task, said, taken, holder } => {
             put_stamp(&mut out, *stamp);
             put_task(&mut out, *task);
             out.put_u64(*said);
             out.put_u64(*taken);
+            out.put_slice(holder);
         }
         Entry::Cancel { stamp, task, why } => {
             put_stamp(&mut out, *stamp);
@@ -181,7 +183,10 @@ pub(super) fn decode(value: &[u8]) -> Option<(Mark, Entry)> {
         2 => Entry::Adopt,
         3 => Entry::Journal { stamp: stamp(value)?, seen: position(value)?, entries: all(value, bytes)? },
         4 => Entry::Snapshot { stamp: stamp(value)?, seen: position(value)?, state: rest(value) },
-        5 => Entry::Submit { stamp: stamp(value)?, task: task(value)?, said: value.try_get_u64().ok()?, taken: value.try_get_u64().ok()? },
+        5 => {
+            let (stamp, task) = (stamp(value)?, task(value)?);
+            Entry::Submit { stamp, task, said: value.try_get_u64().ok()?, taken: value.try_get_u64().ok()?, holder: rest(value) }
+        }
         6 => Entry::Cancel { stamp: stamp(value)?, task: task(value)?, why: rest(value) },
         7 => Entry::End { stamp: stamp(value)? },
         8 => Entry::Claim { submitted: value.try_get_i64().ok()? },

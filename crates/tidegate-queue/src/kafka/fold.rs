@@ -116,7 +116,7 @@ impl Fold {
             }
             Entry::Journal { stamp, .. } => self.by_owner(*stamp).map(|()| Effect::Journal),
             Entry::Snapshot { stamp, .. } => self.by_owner(*stamp).map(|()| Effect::Snapshot),
-            Entry::Submit { stamp, task, said, taken } => {
+            Entry::Submit { stamp, task, said, taken, .. } => {
                 self.by_owner(*stamp)?;
                 // Whoever began to read later than the session learns here what was before.
                 (self.said, self.taken) = (self.said.max(*said), self.taken.max(*taken));

@@ -158,8 +158,9 @@ impl Owner {
             (None, _) => {
                 self.home.depths.take_place(self.home.sessions.settings.global_max_size).await?;
                 let (said, taken) = self.known(|view| (view.outputs.said, view.outputs.taken))?;
+                let holder = self.known(|view| Bytes::from(view.pointer.tenure.holder.clone()))?;
                 let stamp = self.stamp();
-                self.write(&Entry::Submit { stamp, task, said, taken }).await?;
+                self.write(&Entry::Submit { stamp, task, said, taken, holder }).await?;
             }
         }
         // Where it had been written before, that entry is the one that holds. One that a worker has needs no record any more.

@@ -40,6 +40,8 @@ pub struct Replay {
 pub struct Replayed {
     /// Whose.
     pub session: SessionId,
+    /// For whom that is: [`crate::Tenure::holder`].
+    pub holder: String,
     /// Which.
     pub task: TaskId,
     /// Where its submission stands: the partition, and the offset there. Those of one session are in order.
@@ -176,9 +178,10 @@ impl Replay {
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(line.time).unwrap_or(0));
         let seen = self.sessions.entry(session).or_default();
         match (seen.fold.apply(line.offset, line.time, &entry).ok()?, entry) {
-            (Effect::Waiting, Entry::Submit { task, .. }) => {
+            (Effect::Waiting, Entry::Submit { task, holder, .. }) => {
                 let (place, attempts, cancelled, fate, memo) = ((line.partition, line.offset), Vec::new(), None, Fate::Open, Bytes::new());
-                seen.task = Some(Replayed { session, task, place, submitted: at, attempts, cancelled, fate, memo });
+                let holder = String::from_utf8_lossy(&holder).into_owned();
+                seen.task = Some(Replayed { session, holder, task, place, submitted: at, attempts, cancelled, fate, memo });
                 None
             }
             (Effect::Ended(_, end), entry) => {

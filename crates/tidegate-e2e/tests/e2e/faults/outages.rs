@@ -131,17 +131,19 @@ async fn outlives_an_outage(
     Ok(())
 }
 
+/// Longer than any of these tests has patience: nobody but the queue ends a silent answer.
+const QUIET: &str = "timeouts = { first_byte = \"5m\", idle = \"5m\", total = \"10m\" }\n";
 const MIXED: &str = "m: 'hello' end; slow: words 3 stall; quiet: stall; long: words 150 every 100ms end";
 
 async fn while_the_server_is_gone_everything_is_typed_and_once_it_is_back_all_is_well(backend: Backend) -> Result<()> {
-    let mut world = fleet(backend, MIXED).apart().start().await?;
+    let mut world = fleet(backend, MIXED).model(QUIET).apart().start().await?;
     let (gone, back) =
         (async |world: &mut World| world.queue()?.kill().await, async |world: &mut World| world.queue()?.start_again().await);
     outlives_an_outage(&mut world, gone, back).await
 }
 
 async fn a_server_that_hangs_is_as_good_as_gone(backend: Backend) -> Result<()> {
-    let mut world = fleet(backend, MIXED).apart().start().await?;
+    let mut world = fleet(backend, MIXED).model(QUIET).apart().start().await?;
     let (gone, back) = (async |world: &mut World| world.queue()?.freeze(), async |world: &mut World| world.queue()?.thaw());
     outlives_an_outage(&mut world, gone, back).await
 }

@@ -31,7 +31,7 @@ impl Play {
 
     fn submits(&mut self, epoch: i64, number: u128) -> Result<Effect, Refusal> {
         let stamp = self.stamp(epoch);
-        self.says(&Entry::Submit { stamp, task: task(number), said: 0, taken: 0 })
+        self.says(&Entry::Submit { stamp, task: task(number), said: 0, taken: 0, holder: Bytes::new() })
     }
 
     fn cancels(&mut self, epoch: i64, number: u128) -> Result<Effect, Refusal> {
@@ -80,7 +80,7 @@ fn whoever_begins_to_read_at_a_task_knows_how_far_its_session_is_ahead_of_its_cl
 
     let stamp = play.stamp(0);
     let mut late = Play { offset: play.offset, ..Play::default() };
-    late.says(&Entry::Submit { stamp, task: task(2), said, taken }).unwrap();
+    late.says(&Entry::Submit { stamp, task: task(2), said, taken, holder: Bytes::new() }).unwrap();
     assert_eq!(late.fold.said_and_taken(), (128, 64));
     assert_eq!(late.says(&Entry::Taken { epoch: 0, taken: 128 }), Ok(Effect::None));
     assert_eq!(late.says(&Entry::Taken { epoch: 0, taken: 64 }), Ok(Effect::None), "an old word takes nothing back");
@@ -232,7 +232,7 @@ fn anything() -> impl Strategy<Value = Entry> {
     let piece = any::<bool>().prop_map(|visible| Piece { data: Bytes::new(), visible });
     prop_oneof![
         1 => Just(Entry::Adopt),
-        4 => (stamp.clone(), 0..4_u128).prop_map(|(stamp, number)| Entry::Submit { stamp, task: task(number), said: 0, taken: 0 }),
+        4 => (stamp.clone(), 0..4_u128).prop_map(|(stamp, number)| Entry::Submit { stamp, task: task(number), said: 0, taken: 0, holder: Bytes::new() }),
         1 => (stamp, 0..4_u128).prop_map(|(stamp, number)| Entry::Cancel { stamp, task: task(number), why: Bytes::new() }),
         6 => (0..40_i64).prop_map(|submitted| Entry::Claim { submitted }),
         6 => (claim.clone(), seq.clone(), piece).prop_map(|(claim, seq, piece)| Entry::Emit { claim, seq, pieces: vec![piece] }),

@@ -25,7 +25,7 @@ async fn tell(wanted: &Wanted, brokers: &str, kafka: &Kafka) -> Result<()> {
     let topics = Topics { prefix: kafka.topics.clone(), partitions: kafka.partitions };
     let mut replay = tidegate_queue::Replay::begin(brokers, topics, wanted.since, wanted.session).await?;
     if !wanted.json {
-        print(row(["SUBMITTED", "SESSION", "TASK", "ATTEMPTS", "OUTPUTS", "AFTER", "END"]))?;
+        print(row(["SUBMITTED", "SESSION", "TASK", "KEY", "ATTEMPTS", "OUTPUTS", "AFTER", "END"]))?;
     }
     while let Some(task) = replay.next().await? {
         let end = End::of(&task.fate);
@@ -64,7 +64,8 @@ impl End {
 fn object(task: &Replayed, end: &End) -> Value {
     let attempt = |attempt: &Attempt| json!({"begun_at": moment(attempt.begun), "outputs": outputs(attempt)});
     json!({
-        "session_id": task.session.to_string(), "task_id": task.task.to_string(), "submitted_at": moment(task.submitted),
+        "session_id": task.session.to_string(), "task_id": task.task.to_string(), "key_id": key(task),
+        "submitted_at": moment(task.submitted),
         "attempts": task.attempts.iter().map(attempt).collect::<Vec<_>>(), "cancelled_at": task.cancelled.map(moment),
         "ended_at": end.at.map(moment), "status": end.status, "code": end.code, "partial": end.partial,
         "stream_id": end.stream.map(|stream| stream.to_string()),
@@ -78,6 +79,7 @@ fn line(task: &Replayed, end: &End) -> String {
         &moment(task.submitted),
         &task.session.to_string(),
         &task.task.to_string(),
+        key(task).unwrap_or("-"),
         &task.attempts.len().to_string(),
         &outputs.to_string(),
         &after.map_or_else(|| "-".to_owned(), |after| format!("{} ms", after.as_millis())),
@@ -86,8 +88,13 @@ fn line(task: &Replayed, end: &End) -> String {
 }
 
 /// In columns that all fit: a long replay is printed as it is read.
-fn row([submitted, session, task, attempts, outputs, after, end]: [&str; 7]) -> String {
-    format!("{submitted:24}  {session:31}  {task:31}  {attempts:>8}  {outputs:>7}  {after:>12}  {end}")
+fn row([submitted, session, task, key, attempts, outputs, after, end]: [&str; 8]) -> String {
+    format!("{submitted:24}  {session:31}  {task:31}  {key:30}  {attempts:>8}  {outputs:>7}  {after:>12}  {end}")
+}
+
+/// Whose prompt it was; `None` where the gateway asked for no key.
+fn key(task: &Replayed) -> Option<&str> {
+    Some(task.holder.as_str()).filter(|key| !key.is_empty())
 }
 
 /// How many pieces its client may have seen.
