@@ -153,7 +153,7 @@ impl Place {
     }
 
     /// The row that kept it is in the database.
-    pub(crate) fn is_written(mut self) {
+    pub(crate) fn tell_written(mut self) {
         if let Some(tell) = self.written.take() {
             // Whoever wanted to know may be gone.
             let _ = tell.send(());

@@ -38,10 +38,10 @@ impl Fact {
     }
 
     /// The database has it.
-    pub(crate) fn is_written(self) {
+    pub(crate) fn tell_written(self) {
         match self {
             Self::Open { .. } => {}
-            Self::End { place, .. } | Self::Amend { place, .. } | Self::GiveUp { place, .. } => place.is_written(),
+            Self::End { place, .. } | Self::Amend { place, .. } | Self::GiveUp { place, .. } => place.tell_written(),
         }
     }
 }

@@ -249,7 +249,7 @@ impl Writer {
                     tracing::info!(rows, "the ledger is written again");
                 }
                 self.queue.written(rows);
-                self.facts.drain(..).for_each(Fact::is_written);
+                self.facts.drain(..).for_each(Fact::tell_written);
                 self.shortcut.recent().free();
                 self.shortcut.vouch(Instant::now());
                 self.tell();

@@ -76,7 +76,7 @@ struct Preparing {
 }
 
 /// Another gateway has the session, or nobody has it any more.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct NotOurs;
 
 /// What comes from the queue.
@@ -255,7 +255,7 @@ impl Elsewhere {
             };
             match submitted {
                 Err(QueueError::Unavailable(_)) if self.in_doubt.is_none() && began.elapsed() < PATIENCE => {
-                    tokio::time::sleep(ASK_SOON).await
+                    tokio::time::sleep(ASK_SOON).await;
                 }
                 submitted => break submitted,
             }

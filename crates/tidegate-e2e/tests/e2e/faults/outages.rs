@@ -12,7 +12,6 @@ use super::{back_at, completes, fleet};
 
 on_every_server!(
     a_server_that_is_killed_and_started_again_loses_nothing_that_was_queued,
-    a_worker_that_lost_its_lease_in_an_outage_is_replaced_like_one_that_died,
     while_the_server_is_gone_everything_is_typed_and_once_it_is_back_all_is_well,
     a_server_that_hangs_is_as_good_as_gone,
     a_server_that_pauses_costs_nobody_a_session,
@@ -54,8 +53,10 @@ async fn a_server_that_is_killed_and_started_again_loses_nothing_that_was_queued
     Ok(())
 }
 
-async fn a_worker_that_lost_its_lease_in_an_outage_is_replaced_like_one_that_died(backend: Backend) -> Result<()> {
-    let mut world = fleet(backend, "quiet: stall | 'hello' end; m: words 5 stall").apart().start().await?;
+/// Not with Kafka: a broker takes longer to come back than three such leases, and then its gateway gives up what runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_lost_its_lease_in_an_outage_is_replaced_like_one_that_died() -> Result<()> {
+    let mut world = fleet(Backend::Redis, "quiet: stall | 'hello' end; m: words 5 stall").apart().start().await?;
     let (mut unseen, mut seen) = (world.session().await?, world.session().await?);
     let (first, second) = (unseen.ask(&Prompt::to("quiet")).await?, seen.ask(&Prompt::to("m")).await?);
     world.journal("quiet", |_| true).await?;
