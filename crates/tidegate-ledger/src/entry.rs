@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tidegate_core::failure::Failure;
 use tidegate_core::id::StreamId;
 use tidegate_core::record::{DisconnectSource, Status, StreamRecord};
+use tokio::sync::oneshot;
 
 use crate::queue::{Queue, Row};
 use crate::row;
@@ -34,6 +35,21 @@ impl Entry {
     #[must_use]
     pub fn id(&self) -> StreamId {
         self.id
+    }
+
+    /// Resolves once the record that [`Self::settle`] hands over is in the database. `false`: it never will be.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only watches.
+    pub fn written(&mut self) -> impl Future<Output = bool> + Send + use<> {
+        let written = self.place.as_mut().map(Place::tells_when_written);
+        async move {
+            match written {
+                Some(written) => written.await.is_ok(),
+                None => false,
+            }
+        }
     }
 
     /// Hands over the final record. Neither waits nor fails: the place was reserved, and what cannot be written now is written later.
@@ -109,25 +125,44 @@ impl Drop for Shared {
 
 /// One of the ledger's places, free again when dropped. Because each waiting row holds one, the queue is bounded without ever refusing an end.
 #[derive(Debug)]
-pub(crate) struct Place(Arc<Shared>);
+pub(crate) struct Place {
+    shared: Arc<Shared>,
+    /// Who waits until it is written.
+    written: Option<oneshot::Sender<()>>,
+}
 
 impl Place {
     pub(crate) fn take(shared: &Arc<Shared>) -> Option<Self> {
         shared.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, |free| free.checked_sub(1)).ok()?;
-        Some(Self(Arc::clone(shared)))
+        Some(Self { shared: Arc::clone(shared), written: None })
     }
 
     /// Sends a row that keeps this place until it is written.
     fn hand_over(self, row: impl FnOnce(Self) -> Row) {
-        let shared = Arc::clone(&self.0);
+        let shared = Arc::clone(&self.shared);
         if shared.queue.write(row(self)).is_none() {
             tracing::warn!("a stream ended after the ledger was closed; it will be marked interrupted");
+        }
+    }
+
+    /// Who waits here hears that the row is in the database; if it never comes there, the channel is closed.
+    pub(crate) fn tells_when_written(&mut self) -> oneshot::Receiver<()> {
+        let (tell, written) = oneshot::channel();
+        self.written = Some(tell);
+        written
+    }
+
+    /// The row that kept it is in the database.
+    pub(crate) fn tell_written(mut self) {
+        if let Some(tell) = self.written.take() {
+            // Whoever wanted to know may be gone.
+            let _ = tell.send(());
         }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.free.fetch_add(1, Ordering::AcqRel);
+        self.shared.free.fetch_add(1, Ordering::AcqRel);
     }
 }

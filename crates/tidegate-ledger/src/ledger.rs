@@ -149,6 +149,26 @@ impl Ledger {
         if self.shared.queue.write(row).is_some() { Ok(Begun::Waits(answer)) } else { Err(LedgerError::Unavailable) }
     }
 
+    /// Says how a stream had ended that was marked as interrupted, because its gateway died before it could write so; returns when that is in
+    /// the database. A stream that ended otherwise stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Full`] at once; [`LedgerError::Unavailable`] where it is not there in time: it is on its way.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it is on its way.
+    pub async fn amend(&self, id: StreamId, record: &StreamRecord) -> Result<(), LedgerError> {
+        let mut place = Place::take(&self.shared).ok_or(LedgerError::Full)?;
+        let written = place.tells_when_written();
+        self.shared.queue.write(Row::Amend { id, record: row::text(record), place });
+        match time::timeout(self.wait, written).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(LedgerError::Unavailable),
+        }
+    }
+
     /// Rows that wait to be written.
     #[must_use]
     pub fn pending(&self) -> usize {

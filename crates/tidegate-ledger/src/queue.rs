@@ -37,6 +37,8 @@ pub(crate) enum Row {
     Noted { id: StreamId, record: String },
     /// A stream ended.
     End { opened: i64, id: StreamId, record: String, place: Place },
+    /// A stream that was marked as interrupted had ended so.
+    Amend { id: StreamId, record: String, place: Place },
     /// A stream ended without a record of its own.
     GiveUp { opened: i64, as_what: IfDropped, completed_ms: u64, place: Place },
 }
@@ -44,7 +46,7 @@ pub(crate) enum Row {
 impl Request {
     /// Whether somebody waits for the answer.
     fn is_urgent(&self) -> bool {
-        !matches!(self, Self::Write { row: Row::Noted { .. } | Row::End { .. } | Row::GiveUp { .. }, .. })
+        !matches!(self, Self::Write { row: Row::Noted { .. } | Row::End { .. } | Row::Amend { .. } | Row::GiveUp { .. }, .. })
     }
 }
 

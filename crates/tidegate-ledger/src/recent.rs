@@ -77,8 +77,8 @@ impl Recent {
                 Fact::Open { is_noted: true, .. } => {}
                 Fact::Open { id, record, .. } => self.current.line(&mut self.lines, "o", id, record),
                 Fact::End { id, record, .. } => self.current.line(&mut self.lines, "e", id, record),
-                // Rare, and its record is made inside the database.
-                Fact::GiveUp { .. } => return false,
+                // Rare, and about what is in the database.
+                Fact::Amend { .. } | Fact::GiveUp { .. } => return false,
             }
         }
         self.lines.is_empty() || self.current.append(&self.lines)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use tidegate_core::id::StreamId;
-use tidegate_core::record::{DisconnectSource, StreamRecord};
+use tidegate_core::record::{DisconnectSource, Status, StreamRecord};
 
 use crate::entry::{IfDropped, Place};
 use crate::recent::Left;
@@ -23,29 +23,25 @@ pub(crate) enum Fact {
     /// It opened; `is_noted` says that [`Recent`](crate::recent::Recent) has the row by the short way.
     Open { n: i64, id: String, record: String, is_noted: bool },
     /// It ended; `opened` is the number of its open row.
-    End {
-        n: i64,
-        id: String,
-        opened: i64,
-        record: String,
-        #[expect(dead_code, reason = "held until the database has it")]
-        place: Place,
-    },
+    End { n: i64, id: String, opened: i64, record: String, place: Place },
+    /// It was marked as interrupted, and had ended so.
+    Amend { n: i64, id: String, record: String, place: Place },
     /// It ended without a record of its own.
-    GiveUp {
-        n: i64,
-        opened: i64,
-        as_what: IfDropped,
-        completed_ms: u64,
-        #[expect(dead_code, reason = "held until the database has it")]
-        place: Place,
-    },
+    GiveUp { n: i64, opened: i64, as_what: IfDropped, completed_ms: u64, place: Place },
 }
 
 impl Fact {
     fn number(&self) -> i64 {
         match self {
-            Self::Open { n, .. } | Self::End { n, .. } | Self::GiveUp { n, .. } => *n,
+            Self::Open { n, .. } | Self::End { n, .. } | Self::Amend { n, .. } | Self::GiveUp { n, .. } => *n,
+        }
+    }
+
+    /// The database has it.
+    pub(crate) fn tell_written(self) {
+        match self {
+            Self::Open { .. } => {}
+            Self::End { place, .. } | Self::Amend { place, .. } | Self::GiveUp { place, .. } => place.tell_written(),
         }
     }
 }
@@ -88,6 +84,7 @@ impl Tables {
                             close.execute([opened])?;
                         }
                     }
+                    Fact::Amend { n, id, record, .. } => amend(conn, *n, id, record)?,
                     Fact::GiveUp { n, opened, as_what, completed_ms, .. } => {
                         give_up(conn, *opened, *n, *as_what, Some(*completed_ms))?;
                         close.execute([opened])?;
@@ -178,6 +175,15 @@ fn give_up(conn: &Connection, opened: i64, n: i64, as_what: IfDropped, completed
          FROM open_streams WHERE n = ?6",
     )?;
     copy.execute(params![n, status.name(), code, source.map(DisconnectSource::name), completed_ms, opened]).map(|_| ())
+}
+
+/// Says of a stream that was marked as interrupted how it had ended.
+fn amend(conn: &Connection, n: i64, id: &str, record: &str) -> rusqlite::Result<()> {
+    let mut replace = conn.prepare_cached(
+        "INSERT OR REPLACE INTO ended_streams (n, id, record)
+         SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM ended_streams WHERE id = ?2 AND record ->> 'status' = ?4)",
+    )?;
+    replace.execute(params![n, id, record, Status::Interrupted.name()]).map(|_| ())
 }
 
 /// Runs `work` in one write transaction, all or nothing.

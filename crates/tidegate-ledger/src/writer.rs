@@ -194,6 +194,7 @@ impl Writer {
                 self.open = self.open.saturating_sub(1);
                 self.facts.push(Fact::End { n, id: id.to_string(), opened, record, place });
             }
+            Row::Amend { id, record, place } => self.facts.push(Fact::Amend { n, id: id.to_string(), record, place }),
             Row::GiveUp { opened, as_what, completed_ms, place } => {
                 self.open = self.open.saturating_sub(1);
                 self.facts.push(Fact::GiveUp { n, opened, as_what, completed_ms, place });
@@ -248,7 +249,7 @@ impl Writer {
                     tracing::info!(rows, "the ledger is written again");
                 }
                 self.queue.written(rows);
-                self.facts.clear();
+                self.facts.drain(..).for_each(Fact::tell_written);
                 self.shortcut.recent().free();
                 self.shortcut.vouch(Instant::now());
                 self.tell();
@@ -290,7 +291,9 @@ impl Writer {
     fn read(&self, id: StreamId) -> Result<Option<StreamRecord>, LedgerError> {
         let text = id.to_string();
         let waiting = self.facts.iter().rev().find_map(|fact| match fact {
-            Fact::Open { id, record, .. } | Fact::End { id, record, .. } if *id == text => Some(row::read(id, record)),
+            Fact::Open { id, record, .. } | Fact::End { id, record, .. } | Fact::Amend { id, record, .. } if *id == text => {
+                Some(row::read(id, record))
+            }
             _ => None,
         });
         match waiting {

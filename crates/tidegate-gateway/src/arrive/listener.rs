@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::connection;
 use crate::drain::Stage;
 use crate::gateway::{Gateway, Role};
-use crate::session::labour;
+use crate::session::{labour, mend};
 use crate::worker;
 
 /// Clients that may wait to be accepted: a burst of a few thousand at once is a deploy of theirs, not an attack.
@@ -91,6 +91,9 @@ impl Worker {
                 if gateway.role == Role::Worker
                     && let Some(queue) = gateway.queue.clone()
                 {
+                    if index == 0 {
+                        gateway.tasks.spawn(mend::mend(Arc::clone(&gateway), queue.clone()));
+                    }
                     gateway.tasks.spawn(labour::work(Arc::clone(&gateway), queue));
                 }
                 let mut sweep = tokio::time::interval(SWEEP);

@@ -16,7 +16,7 @@ use tidegate_ledger::spend::PriceTable;
 use tidegate_wire::names::value;
 
 use super::hint;
-use super::spend::{Settlement, Uncounted};
+use super::spend::{self, Settlement, Uncounted};
 use crate::admit::Caller;
 use crate::admit::permit::Permit;
 use crate::gateway::Gateway;
@@ -136,6 +136,31 @@ impl Live {
     /// A completion that the client's socket never took is not a completion: with [`Receipt::Lost`] the record says that it left.
     pub fn settle(mut self: Box<Self>, delivered: Delivered, receipt: Receipt) {
         self.write_record(delivered, receipt);
+    }
+
+    /// What the record is going to say if the client takes so much, and the end: all of it but the estimates of what nobody counted. `None`
+    /// before the end.
+    #[must_use]
+    pub fn draft(&self, delivered: Delivered) -> Option<StreamRecord> {
+        let (ending, opening) = (self.exchange.ending()?, self.opening()?.clone());
+        let mut record = self.record(opening, ending, delivered, Receipt::Taken, self.gateway.clock.now());
+        spend::price(&mut record, &self.prices);
+        Some(record)
+    }
+
+    /// Resolves once the record is in the database; `false`: it never will be.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it only watches.
+    pub fn written(&mut self) -> impl Future<Output = bool> + Send + use<> {
+        let written = self.place.as_mut().map(|(entry, _)| entry.written());
+        async move {
+            match written {
+                Some(written) => written.await,
+                None => false,
+            }
+        }
     }
 
     /// The client is gone before the end, or was given up.

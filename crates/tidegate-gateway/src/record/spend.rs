@@ -76,27 +76,28 @@ impl Settlement {
                 attempt.usage = Some(estimate(asked, shown));
             }
         }
-        self.price();
+        price(&mut self.record, &self.prices);
         self.gateway.metrics.stream_ended(&self.record);
         super::live::log_ending(&self.record);
         self.entry.settle(self.record);
     }
+}
 
-    /// Each attempt's cost, and the stream's: the sum, where every part of it is known.
-    fn price(&mut self) {
-        for attempt in &mut self.record.attempts {
-            attempt.cost_usd = match (&attempt.usage, is_own(attempt)) {
-                (_, true) => Some(0.0),
-                (Some(usage), false) => self.prices.cost(&attempt.provider, &attempt.model, usage),
-                (None, false) => None,
-            };
-        }
-        let asked = || self.record.attempts.iter().filter(|attempt| attempt.outcome != AttemptOutcome::Skipped);
-        self.record.usage = asked().next_back().and_then(|attempt| attempt.usage);
-        let costs: Option<Vec<f64>> =
-            asked().filter(|attempt| was_answered(attempt) || is_own(attempt)).map(|attempt| attempt.cost_usd).collect();
-        self.record.cost_usd = costs.filter(|costs| !costs.is_empty()).map(|costs| costs.iter().sum());
+/// Each attempt's cost, and the stream's: the sum, where every part of it is known.
+pub(super) fn price(record: &mut StreamRecord, prices: &PriceTable) {
+    for attempt in &mut record.attempts {
+        attempt.cost_usd = match (&attempt.usage, is_own(attempt)) {
+            (_, true) => Some(0.0),
+            (Some(usage), false) => prices.cost(&attempt.provider, &attempt.model, usage),
+            (None, false) => None,
+        };
     }
+    let asked = || record.attempts.iter().filter(|attempt| attempt.outcome != AttemptOutcome::Skipped);
+    let usage = asked().next_back().and_then(|attempt| attempt.usage);
+    let costs: Option<Vec<f64>> =
+        asked().filter(|attempt| was_answered(attempt) || is_own(attempt)).map(|attempt| attempt.cost_usd).collect();
+    record.usage = usage;
+    record.cost_usd = costs.filter(|costs| !costs.is_empty()).map(|costs| costs.iter().sum());
 }
 
 fn take(shared: &Mutex<Option<Settlement>>) -> Option<Settlement> {

@@ -76,7 +76,7 @@ struct Preparing {
 }
 
 /// Another gateway has the session, or nobody has it any more.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct NotOurs;
 
 /// What comes from the queue.

@@ -41,7 +41,7 @@ pub async fn work(gateway: Arc<Gateway>, queue: Queue) {
             leased = leased => leased,
         };
         match leased {
-            Ok((lease, slot)) => gateway.tasks.spawn(run(Arc::clone(&gateway), lease, slot)),
+            Ok((lease, slot)) => gateway.tasks.spawn(run(Arc::clone(&gateway), queue.clone(), lease, slot)),
             // The queue says so itself, once.
             Err(_) => tokio::time::sleep(ASK_AGAIN).await,
         }
@@ -57,7 +57,7 @@ enum Next {
 }
 
 /// Runs one prompt to its end, or to that of its lease.
-async fn run(gateway: Arc<Gateway>, mut lease: Lease, slot: Slot) {
+async fn run(gateway: Arc<Gateway>, queue: Queue, mut lease: Lease, slot: Slot) {
     let Ok(work) = serde_json::from_slice::<Work>(lease.payload()) else {
         // Another version wrote it; nobody else of this version can read it either.
         tracing::error!(task = %lease.task(), "a prompt in the queue cannot be read");
@@ -85,8 +85,7 @@ async fn run(gateway: Arc<Gateway>, mut lease: Lease, slot: Slot) {
                 }
                 run.account.taken = run.account.said;
                 if let Some(end) = end {
-                    let settled = settle(&mut lease, end).await;
-                    return run.into_farewell().filter(|_| settled.is_ok()).map_or((), Farewell::taken);
+                    return finish(&queue, lease, end, run.into_farewell()).await;
                 }
             }
             Next::Stop(Stop::Cancelled(why)) => match serde_json::from_slice(&why).unwrap_or(Failure::Cancelled) {
@@ -105,6 +104,26 @@ async fn run(gateway: Arc<Gateway>, mut lease: Lease, slot: Slot) {
                 run.cancel(Failure::GatewayDraining);
             }
         }
+    }
+}
+
+/// Ends a prompt. Its record goes into the queue with its end, in one step, and stays there until the ledger has it: whichever of both a worker's
+/// death comes before, they agree once it is back ([`mend`](super::mend)).
+async fn finish(queue: &Queue, mut lease: Lease, end: Bytes, farewell: Option<Farewell>) {
+    let (session, task) = (lease.session(), lease.task());
+    let memo = farewell.as_ref().and_then(Farewell::record).map(|record| json(&record));
+    lease.memo(memo.clone().unwrap_or_default());
+    let is_told = match settle(&mut lease, end).await {
+        Ok(()) => true,
+        // The word that it was may have been lost with the queue, and with it the lease.
+        Err(_) => memo.is_some() && queue.memo(session, task).await.is_ok_and(|kept| kept == memo),
+    };
+    drop(lease);
+    if let Some(farewell) = farewell.filter(|_| is_told)
+        && farewell.taken_for_good().await
+        && let Err(error) = queue.forget_memo(task).await
+    {
+        tracing::debug!(%task, %error, "a record stays in the queue, too");
     }
 }
 

@@ -9,7 +9,7 @@
 //! - `socket` is the WebSocket, with what waits for the client counted.
 //! - `run` is one prompt on its way through [`crate::serve`]: asked, pumped, and its answer told as tokens.
 //! - `elsewhere` is the other way to run it: by workers, behind a queue that other gateways see too.
-//! - [`labour`] is such a worker.
+//! - [`labour`] is such a worker, and [`mend`](mod@mend) completes the records of one that was killed.
 //! - `work` is what has to be known to run it: the request, made of the prompt and the conversation before it.
 //! - [`registry`] knows the sessions of this process, so that a client finds its own again.
 //! - [`pool`] says how many prompts run at once.
@@ -17,6 +17,7 @@
 pub mod handshake;
 pub mod host;
 pub mod labour;
+pub mod mend;
 pub mod pool;
 pub mod queue;
 pub mod registry;

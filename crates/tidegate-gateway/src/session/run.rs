@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_config::OnDisconnect;
 use tidegate_core::failure::Failure;
 use tidegate_core::id::TaskId;
-use tidegate_core::record::Delivered;
+use tidegate_core::record::{Delivered, StreamRecord};
 use tidegate_core::session::{Ask, Counted, Input, Session, Settings, Task, TaskEnd, ToolCalls};
 use tidegate_wire::openai_chat::{self, Assembler, ChatRequest};
 use tidegate_wire::sse::Scanner;
@@ -362,9 +362,25 @@ impl Answering {
 }
 
 impl Farewell {
+    /// What the record is going to say once the client took all that was said, but for estimates.
+    pub(super) fn record(&self) -> Option<StreamRecord> {
+        self.live.draft(self.said)
+    }
+
     /// The client took all that was said.
     pub(super) fn taken(self) {
         self.live.settle(self.said, Receipt::Taken);
+    }
+
+    /// The same. Resolves once the ledger has the record for good; `false`: it never will.
+    ///
+    /// # Cancel safety
+    ///
+    /// The record is written all the same.
+    pub(super) fn taken_for_good(mut self) -> impl Future<Output = bool> + Send {
+        let written = self.live.written();
+        self.taken();
+        written
     }
 }
 

@@ -3,10 +3,10 @@ mod killed;
 use tidegate_core::record::{DisconnectSource, Status};
 
 use super::*;
-use crate::Reader;
 use crate::recent::{self, Recent};
 use crate::testing::{Folder, ended_record, eventually, new_id, open_record, opening};
 use crate::writer::BATCH_SPACING;
+use crate::{Filter, Reader};
 
 async fn end_of(ledger: &Ledger, id: StreamId) -> StreamRecord {
     eventually("its end", async || ledger.stream(id).await.expect("it reads").filter(|record| record.status.is_some())).await
@@ -46,6 +46,45 @@ async fn everything_handed_over_is_in_the_file_after_closing_and_nothing_waits()
     }
     let (_, opened) = Ledger::open(LedgerSettings::new(folder.ledger())).expect("it is free again");
     assert_eq!(opened.interrupted, 0);
+}
+
+#[tokio::test]
+async fn whoever_wants_to_know_hears_when_the_last_row_is_in_the_database() {
+    let folder = Folder::new();
+    let ledger = folder.open();
+    let reader = Reader::open(folder.ledger()).expect("it opens");
+    for _ in 0..3 {
+        let id = new_id();
+        let mut entry = ledger.begin(&opening(id)).await.expect("a place");
+        let written = entry.written();
+        entry.settle(ended_record(id, Status::Completed));
+        assert!(written.await);
+        assert_eq!(reader.get(id).expect("it reads"), Some(ended_record(id, Status::Completed)));
+    }
+    let mut late = ledger.begin(&opening(new_id())).await.expect("a place");
+    ledger.close().await.expect("it closes");
+    let written = late.written();
+    late.settle(ended_record(new_id(), Status::Completed));
+    assert!(!written.await, "nothing is written any more");
+}
+
+#[tokio::test]
+async fn a_stream_that_was_marked_as_interrupted_may_have_ended_otherwise_and_no_other_stream() {
+    let folder = Folder::new();
+    let (interrupted, whole) = (new_id(), new_id());
+    let ledger = folder.open();
+    let _open = ledger.begin(&opening(interrupted)).await.expect("a place");
+    ledger.begin(&opening(whole)).await.expect("a place").settle(ended_record(whole, Status::Completed));
+    ledger.close().await.expect("it closes");
+    let (ledger, opened) = Ledger::open(LedgerSettings::new(folder.ledger())).expect("it opens");
+    assert_eq!(opened.interrupted, 1);
+    for id in [interrupted, whole, new_id()] {
+        ledger.amend(id, &ended_record(id, Status::FailedAfterOutput)).await.expect("it is written");
+    }
+    let reader = Reader::open(folder.ledger()).expect("it opens");
+    let is = |id| reader.get(id).expect("it reads").and_then(|record| record.status);
+    assert_eq!((is(interrupted), is(whole)), (Some(Status::FailedAfterOutput), Some(Status::Completed)));
+    assert_eq!(reader.list(&Filter::default(), 10).expect("it reads").len(), 2);
 }
 
 #[tokio::test]

@@ -214,19 +214,23 @@ async fn whoever_is_killed_every_task_is_settled_once_in_its_clients_eyes_and_th
         let is_empty = async || redis.ask("KEYS tidegate:{queue}:*:sess_*").await.ok().filter(|keys| keys == "*0\r\n");
         eventually("nothing of the sessions is left", is_empty).await?;
     }
-    // Records that killed workers left open are closed when these are back.
-    let ends = agree(&logs, &world.closed_records().await?).with_context(|| format!("CHAOS_SEED={seed}"))?;
+    // Records that killed workers left open are closed when these are back, and complete a moment later.
+    let agreed = eventually("the ledgers agree", async || agree(&logs, &world.closed_records().await.ok()?).ok()).await;
+    let ends = match agreed {
+        Ok(ends) => ends,
+        Err(_) => agree(&logs, &world.closed_records().await?).with_context(|| format!("CHAOS_SEED={seed}"))?,
+    };
     eprintln!("{ends}");
     Ok(())
 }
 
-/// Counts the ends. A record says `completed` if and only if the client read COMPLETE, but that a worker may have been killed in between.
+/// Counts the ends. A record says `completed` if and only if the client read COMPLETE, and every end that names a stream is in that one's record.
 fn agree(logs: &[Log], records: &[Value]) -> Result<String> {
     let mut of_tasks: HashMap<&str, Vec<&Value>> = HashMap::new();
     for record in records {
         of_tasks.entry(record["task_id"].as_str().context("a task")?).or_default().push(record);
     }
-    let (mut whole, mut failed, mut unwritten) = (0, 0, 0);
+    let (mut whole, mut failed) = (0, 0);
     for log in logs {
         for task in log.tasks() {
             let end = log.end(task).context("an end")?;
@@ -238,10 +242,6 @@ fn agree(logs: &[Log], records: &[Value]) -> Result<String> {
                 failed += 1;
                 continue;
             };
-            if record["status"] == "interrupted" {
-                unwritten += 1;
-                continue;
-            }
             log.agree(task, record)?;
             let is_whole = matches!(end, Message::Complete { .. });
             ensure!(completed == usize::from(is_whole), "{}", both());
@@ -249,5 +249,5 @@ fn agree(logs: &[Log], records: &[Value]) -> Result<String> {
         }
     }
     ensure!(of_tasks.is_empty(), "tasks that no client knows: {of_tasks:#?}");
-    Ok(format!("{whole} whole answers, {failed} failed, {unwritten} whose worker was killed before its last row"))
+    Ok(format!("{whole} whole answers, {failed} failed"))
 }

@@ -10,6 +10,7 @@ use super::{completes, fleet, record_at, runner};
 on_every_server!(
     a_task_whose_worker_is_killed_before_output_runs_again_and_its_client_sees_one_answer,
     a_task_whose_worker_is_killed_after_output_ends_partial_and_never_runs_again,
+    what_a_client_read_to_its_end_is_in_the_record_although_the_worker_is_killed_at_once,
     while_no_worker_is_there_tasks_wait_and_whoever_comes_runs_them,
     a_worker_that_stops_finishes_what_it_runs_and_leaves_the_rest_to_others,
     past_its_window_a_worker_gives_back_what_nobody_has_seen_and_ends_the_rest_typed,
@@ -49,6 +50,23 @@ async fn a_task_whose_worker_is_killed_after_output_ends_partial_and_never_runs_
     world.workers[killed].start_again().await?;
     let record = record_at(&world.workers[killed], &task).await.context("its record")?;
     assert_eq!(record["status"], "interrupted", "{record}");
+    Ok(())
+}
+
+async fn what_a_client_read_to_its_end_is_in_the_record_although_the_worker_is_killed_at_once(backend: Backend) -> Result<()> {
+    // Of a provider that counts nothing, a tokenizer has to look at the answer before the last row can be written.
+    let mut world = fleet(backend, "whole: words 3 end; cut: words 3 cut").workers(1).start().await?;
+    let mut client = world.session().await?;
+    for (model, is_whole) in [("cut", false), ("whole", true), ("cut", false), ("whole", true)] {
+        let task = client.ask(&Prompt::to(model)).await?;
+        let end = client.end(&task).await?;
+        world.workers[0].kill().await?;
+        assert_eq!(matches!(end, Message::Complete { .. }), is_whole, "{end:?}");
+        world.workers[0].start_again().await?;
+        let agrees = async || client.log().agree(&task, &record_at(&world.workers[0], &task).await?).ok();
+        let agreed = eventually("its record", agrees).await;
+        agreed.with_context(|| format!("{end:?}\n{}", world.workers[0].process.printed()))?;
+    }
     Ok(())
 }
 
