@@ -19,6 +19,8 @@ pub(crate) enum Row {
     IdleAfter,
     Start,
     Rest,
+    FirstEventInStepP50,
+    FirstEventInStepP99,
     PacedLatencyP50,
     PacedLatencyP99,
     FlatEventsPerRead,
@@ -93,7 +95,7 @@ const fn beside(row: Row, label: &'static str, unit: &'static str, decimals: usi
 }
 
 /// The targets, and below them the figures that help to read them; in the order of the tables.
-pub(crate) const ROWS: [Facts; 21] = {
+pub(crate) const ROWS: [Facts; 23] = {
     use Bound::{Nginx, Value};
     [
         target(Row::PacedCpu, "CPU per event, 500 paced streams, 20 ms between events", "µs", 1, (Nginx(1.3), Nginx(1.0), 13.9)),
@@ -114,6 +116,8 @@ pub(crate) const ROWS: [Facts; 21] = {
         target(Row::IdleAfter, "provider idle after 9,000 silent streams lost their clients", "ms", 0, (Value(250.0), Value(50.0), 0.0)),
         target(Row::Start, "exec to first 200", "ms", 1, (Value(50.0), Value(20.0), 20.0)),
         target(Row::Rest, "memory at rest", "MiB", 1, (Value(20.0), Value(12.0), 31.0)),
+        beside(Row::FirstEventInStepP50, "added time to first event, in step with 125 other events, p50", "ms", 2),
+        beside(Row::FirstEventInStepP99, "added time to first event, in step with 125 other events, p99", "ms", 2),
         beside(Row::PacedLatencyP50, "event latency, 500 paced streams, p50", "ms", 2),
         beside(Row::PacedLatencyP99, "event latency, 500 paced streams, p99", "ms", 2),
         beside(Row::FlatEventsPerRead, "events per read of the client, flat out", "events", 1),

@@ -1,8 +1,9 @@
-//! What a peer adds to the time until the first event: requests that arrive steadily, while earlier answers are still streaming.
+//! What a peer adds to the time until the first event: requests that arrive while earlier answers are still streaming.
 
 use std::{cell::RefCell, collections::VecDeque, rc::Rc, time::Duration};
 
 use anyhow::{Context, Result};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
@@ -19,8 +20,10 @@ use crate::{
     spec::{Mode, Spec},
 };
 
-/// Between two requests: 200 a second.
+/// Between two requests on the average: 200 a second.
 const ARRIVAL: Duration = Duration::from_millis(5);
+/// Every peer gets the same requests at the same moments.
+const SEED: u64 = 200;
 /// An answer: it begins after 10 ms and lasts 2.5 s, so some 500 run at any time once the first ones end.
 const ANSWER: Spec = Spec { mode: Mode::Paced { gap: Duration::from_millis(20) }, think: Duration::from_millis(10), events: 125 };
 /// Requests that arrive before the first answers end, and are not counted.
@@ -34,19 +37,42 @@ pub(super) async fn measure(lab: &mut Lab) -> Result<()> {
     for peer in &peers {
         pools.push(Pool::open(peer).await?);
     }
+    let rows =
+        [(Arrivals::Apart, Row::FirstEventP50, Row::FirstEventP99), (Arrivals::InStep, Row::FirstEventInStepP50, Row::FirstEventInStepP99)];
     for _ in 0..lab.plan.rounds {
-        let mut base = 0.0;
-        for pool in &pools {
-            let mut transit = pool.round(lab.plan.first_events).await?;
-            let [p50, p99] = [0.5, 0.99].map(|share| milliseconds(transit.quantile(share)));
-            if pool.peer.kind() == Kind::Direct {
-                base = p50;
+        for (arrivals, row_p50, row_p99) in rows {
+            let mut base = 0.0;
+            for pool in &pools {
+                let mut transit = pool.round(arrivals, lab.plan.first_events).await?;
+                let [p50, p99] = [0.5, 0.99].map(|share| milliseconds(transit.quantile(share)));
+                if pool.peer.kind() == Kind::Direct {
+                    base = p50;
+                }
+                lab.found(row_p50, pool.peer.kind(), p50 - base);
+                lab.found(row_p99, pool.peer.kind(), p99 - base);
             }
-            lab.found(Row::FirstEventP50, pool.peer.kind(), p50 - base);
-            lab.found(Row::FirstEventP99, pool.peer.kind(), p99 - base);
         }
     }
     Ok(())
+}
+
+/// When requests come.
+#[derive(Clone, Copy)]
+enum Arrivals {
+    /// At random, as those of many clients who do not know of each other do: the times between them are distributed exponentially.
+    Apart,
+    /// Every five milliseconds. That divides the time between two events, so each request comes with a quarter of all events that run.
+    InStep,
+}
+
+impl Arrivals {
+    fn gaps(self) -> impl Iterator<Item = Duration> {
+        let mut random = StdRng::seed_from_u64(SEED);
+        std::iter::repeat_with(move || match self {
+            Self::Apart => ARRIVAL.mul_f64(-(1.0 - random.random::<f64>()).ln()),
+            Self::InStep => ARRIVAL,
+        })
+    }
 }
 
 /// A peer with kept connections to it.
@@ -69,13 +95,13 @@ impl<'a> Pool<'a> {
 
     /// Sends requests until `counted` of them came after the ramp; gives the nanoseconds that each of these spent on the way there, and its first
     /// event on the way back.
-    async fn round(&self, counted: usize) -> Result<Samples> {
+    async fn round(&self, arrivals: Arrivals, counted: usize) -> Result<Samples> {
         let transits = Rc::new(RefCell::new(Samples::default()));
         let mut tasks = JoinSet::new();
         let mut due = Instant::now();
-        for n in 0..RAMP + counted {
+        for (n, gap) in arrivals.gaps().take(RAMP + counted).enumerate() {
             sleep_until(due).await;
-            due += ARRIVAL;
+            due += gap;
             let connection = self.idle.borrow_mut().pop_front();
             let connection = match connection {
                 Some(connection) => connection,

@@ -16,7 +16,7 @@ use tidegate_e2e::session::Log;
 use tidegate_e2e::wait::in_time;
 use tidegate_e2e::{Backend, Hello, Message, Prompt, SessionClient, World, eventually, number_from};
 
-on_backend!(redis, Redis: whoever_is_killed_every_task_is_settled_once_in_its_clients_eyes_and_the_ledgers_agree);
+on_every_server!(whoever_is_killed_every_task_is_settled_once_in_its_clients_eyes_and_the_ledgers_agree);
 
 /// Another one by `CHAOS_SEED`.
 const SEED: usize = 20_261_121;
@@ -24,7 +24,7 @@ const SEED: usize = 20_261_121;
 const TASKS: usize = 400;
 /// How many of them are in one session.
 const IN_A_SESSION: usize = 10;
-/// How many sessions there are at once.
+/// How many sessions there are at once; others by `CHAOS_SESSIONS`.
 const AT_ONCE: usize = 40;
 const WORKERS: usize = 3;
 /// Between two kills.
@@ -189,8 +189,9 @@ fn set(gateways: &Gateways, addr: Option<SocketAddr>) {
 }
 
 async fn whoever_is_killed_every_task_is_settled_once_in_its_clients_eyes_and_the_ledgers_agree(backend: Backend) -> Result<()> {
-    let (seed, tasks) = (number_from("CHAOS_SEED", SEED), number_from("CHAOS_TASKS", TASKS));
-    eprintln!("CHAOS_SEED={seed} CHAOS_TASKS={tasks}");
+    let (seed, tasks, at_once) =
+        (number_from("CHAOS_SEED", SEED), number_from("CHAOS_TASKS", TASKS), number_from("CHAOS_SESSIONS", AT_ONCE));
+    eprintln!("CHAOS_SEED={seed} CHAOS_TASKS={tasks} CHAOS_SESSIONS={at_once}");
     let scenario: Vec<String> = SCRIPTS.iter().enumerate().map(|(n, script)| format!("m{n}: {script}")).collect();
     let world = World::of(&scenario.join("; ")).backend(backend).gateways(2).workers(WORKERS);
     let mut world = world.more("[queue]\nlease = \"1s\"\nmin_workers = 32\n[sessions]\nresume_ttl = \"20s\"\n").start().await?;
@@ -201,7 +202,7 @@ async fn whoever_is_killed_every_task_is_settled_once_in_its_clients_eyes_and_th
     let seeds: Vec<u64> = (0..tasks.div_ceil(IN_A_SESSION)).map(|_| dice.random()).collect();
     let live = async |seed| Client::new(Arc::clone(&gateways), seed).await?.live(IN_A_SESSION).await;
     let clients = async {
-        let logs: Vec<Result<Log>> = stream::iter(seeds).map(live).buffer_unordered(AT_ONCE).collect().await;
+        let logs: Vec<Result<Log>> = stream::iter(seeds).map(live).buffer_unordered(at_once).collect().await;
         is_over.set(true);
         logs
     };
