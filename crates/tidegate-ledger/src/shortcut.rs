@@ -1,7 +1,7 @@
 //! The short way of an open row: the thread that needs it writes it beside the database itself, and wakes nobody.
 //!
-//! It saves two changes of thread, which take some tenths of a millisecond where the event loops are busy. While rows follow each other closely, the long
-//! way is better: what the writer makes durable together goes on together, and a loop is woken once for many streams.
+//! It saves two changes of thread, which take some tenths of a millisecond where the event loops are busy. While more than two rows come in a
+//! millisecond, the long way is better: what the writer makes durable together goes on together, and a loop is woken once for many streams.
 //!
 //! It is open while the writer vouches for the database, which it does whenever it wrote to it or found its lock free. Who finds it closed
 //! takes the long way too, and the writer finds out what is wrong. So what begins here begins at most [`VOUCHED`] after the database could be
@@ -22,6 +22,8 @@ const VOUCHED: Duration = Duration::from_millis(100);
 const SLOW: Duration = Duration::from_millis(10);
 /// How long no event loop writes after that.
 const REST: Duration = Duration::from_millis(500);
+/// This many rows may come at once before they are a crowd; as those of clients who do not know of each other now and then do.
+const AT_ONCE: u64 = 4;
 
 /// The files of the last moments, shared, and whether rows may go there without the writer.
 #[derive(Debug)]
@@ -31,8 +33,8 @@ pub(crate) struct Shortcut {
     /// This and the next in microseconds after `made`.
     vouched_until: AtomicU64,
     rests_until: AtomicU64,
-    /// When the last row came, whichever way it took then.
-    last: AtomicU64,
+    /// When the last rows, whichever way they took, would have been through one [`BATCH_SPACING`] after the other.
+    crowd_until: AtomicU64,
     is_closed: AtomicBool,
 }
 
@@ -44,17 +46,17 @@ impl Shortcut {
             made: Instant::now(),
             vouched_until: AtomicU64::default(),
             rests_until: AtomicU64::default(),
-            last: AtomicU64::default(),
+            crowd_until: AtomicU64::default(),
             is_closed: AtomicBool::default(),
         }
     }
 
-    /// Writes an open row. `None` where it has to go the long way: it has company, nobody vouches, the files are in use, or cannot be written.
+    /// Writes an open row. `None` where it has to go the long way: it is one of a crowd, nobody vouches, the files are in use, or cannot be written.
     ///
     /// The row survives the end of the process, and must be handed to the writer before the guard is dropped: the writer frees a file when
     /// the database has what was handed over.
     pub(crate) fn note(&self, now: Instant, id: StreamId, record: &str) -> Option<MutexGuard<'_, Recent>> {
-        if self.has_company(now) {
+        if self.is_in_crowd(now) {
             return None;
         }
         let mut recent = self.recent.try_lock().ok()?;
@@ -68,11 +70,12 @@ impl Shortcut {
         Some(recent)
     }
 
-    /// Whether a row came shortly before this one, so that the writer is about to wake this event loop anyway.
-    fn has_company(&self, now: Instant) -> bool {
-        let now = self.micros(now);
-        let before = self.last.swap(now, Ordering::Relaxed);
-        Duration::from_micros(now.saturating_sub(before)) < BATCH_SPACING
+    /// Whether this row is one of a crowd, so that the writer is about to wake this event loop anyway. A crowd ends when fewer rows come again.
+    fn is_in_crowd(&self, now: Instant) -> bool {
+        let (now, spacing) = (self.micros(now), u64::from(BATCH_SPACING.subsec_micros()));
+        let most = now + AT_ONCE * spacing;
+        let before = self.crowd_until.update(Ordering::Relaxed, Ordering::Relaxed, |until| (until.max(now) + spacing).min(most));
+        before + spacing > most
     }
 
     fn is_open(&self, now: Instant) -> bool {

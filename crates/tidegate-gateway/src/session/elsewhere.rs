@@ -38,8 +38,8 @@ const ASK_SOON: Duration = Duration::from_millis(100);
 const FREE_AGAIN: Duration = Duration::from_millis(100);
 /// How long a worker may take to hear why its prompt ends.
 const LAST_WORD: Duration = Duration::from_secs(2);
-/// Holds the sessions that no other gateway may go on with. No key is called so.
-const NOBODY: &str = "nobody";
+/// Behind the key that holds a session which no other gateway may go on with. No key is called so, so nobody takes it over.
+const ALONE: &str = " alone";
 /// What a client reads of a prompt whose queue is gone.
 const UNREACHABLE: &str = "the queue of prompts cannot be reached right now; what was said so far stands, and the rest is lost";
 /// What it reads of one whose worker is gone.
@@ -107,7 +107,7 @@ impl Elsewhere {
         Self {
             queue,
             id,
-            tenure: if is_kept { tenure(key, ttl) } else { Tenure { ttl, holder: NOBODY.to_owned() } },
+            tenure: tenure(key, ttl, is_kept),
             is_kept,
             owner: None,
             preparing: None,
@@ -433,15 +433,25 @@ pub(super) async fn adopt(
     places: &Places,
     now: Moment,
 ) -> Result<Option<Adopted>, QueueError> {
-    let Some((owner, past)) = queue.adopt(id, tenure(key, settings.resume_ttl)).await? else { return Ok(None) };
+    let Some((owner, past)) = queue.adopt(id, tenure(key, settings.resume_ttl, true)).await? else { return Ok(None) };
     let Some(session) = replay(past, id, settings, places, now) else { return Ok(None) };
     let elsewhere = Elsewhere { owner: Some(owner), ..Elsewhere::new(queue.clone(), id, key, settings.resume_ttl, true) };
     Ok(Some(Adopted { session, elsewhere }))
 }
 
 /// A session is its key's, or anybody's where no key is asked for.
-fn tenure(key: Option<KeyId>, ttl: Duration) -> Tenure {
-    Tenure { ttl, holder: key.map_or_else(String::new, |key| key.to_string()) }
+fn tenure(key: Option<KeyId>, ttl: Duration, is_kept: bool) -> Tenure {
+    let mut holder = key.map_or_else(String::new, |key| key.to_string());
+    if !is_kept {
+        holder.push_str(ALONE);
+    }
+    Tenure { ttl, holder }
+}
+
+/// The key in a [`Tenure::holder`] that a gateway wrote; `None` where it asked for none.
+#[must_use]
+pub fn key_of(holder: &str) -> Option<&str> {
+    Some(holder.strip_suffix(ALONE).unwrap_or(holder)).filter(|key| !key.is_empty())
 }
 
 /// The session as its owner left it. `None` where another version wrote what this one cannot read.

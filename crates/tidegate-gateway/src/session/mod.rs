@@ -30,7 +30,7 @@ mod run;
 mod socket;
 mod work;
 
-pub use elsewhere::end_of;
+pub use elsewhere::{end_of, key_of};
 pub use open::open;
 pub use queue::{BadQueue, queue};
 pub use registry::Sessions;

@@ -35,16 +35,20 @@ fn it_is_open_for_a_tenth_of_a_second_after_each_look_at_the_database() {
 }
 
 #[test]
-fn rows_that_follow_each_other_closely_go_the_long_way_together() {
+fn a_few_rows_at_once_go_the_short_way_and_a_crowd_goes_the_long_way_together() {
     let folder = Folder::new();
     let shortcut = shortcut(&folder);
-    let now = Instant::now() + BATCH_SPACING;
+    let now = Instant::now();
     shortcut.vouch(now);
-    assert!(shortcut.note(now, new_id(), "{}").is_some(), "it cannot know that others follow");
-    for number in 1..4 {
-        assert!(shortcut.note(now + number * BATCH_SPACING / 2, new_id(), "{}").is_none());
+    for _ in 0..AT_ONCE {
+        assert!(shortcut.note(now, new_id(), "{}").is_some());
     }
-    assert!(shortcut.note(now + 3 * BATCH_SPACING, new_id(), "{}").is_some());
+    for number in 0..10 {
+        assert!(shortcut.note(now + number * BATCH_SPACING / 2, new_id(), "{}").is_none(), "they keep coming");
+    }
+    let later = now + 5 * BATCH_SPACING;
+    assert!(shortcut.note(later + BATCH_SPACING, new_id(), "{}").is_some(), "this one had time");
+    assert!(shortcut.note(later + BATCH_SPACING, new_id(), "{}").is_none(), "and the next one had not");
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl End {
 fn object(task: &Replayed, end: &End) -> Value {
     let attempt = |attempt: &Attempt| json!({"begun_at": moment(attempt.begun), "outputs": outputs(attempt)});
     json!({
-        "session_id": task.session.to_string(), "task_id": task.task.to_string(), "key_id": key(task),
+        "session_id": task.session.to_string(), "task_id": task.task.to_string(), "key_id": session::key_of(&task.holder),
         "submitted_at": moment(task.submitted),
         "attempts": task.attempts.iter().map(attempt).collect::<Vec<_>>(), "cancelled_at": task.cancelled.map(moment),
         "ended_at": end.at.map(moment), "status": end.status, "code": end.code, "partial": end.partial,
@@ -79,7 +79,7 @@ fn line(task: &Replayed, end: &End) -> String {
         &moment(task.submitted),
         &task.session.to_string(),
         &task.task.to_string(),
-        key(task).unwrap_or("-"),
+        session::key_of(&task.holder).unwrap_or("-"),
         &task.attempts.len().to_string(),
         &outputs.to_string(),
         &after.map_or_else(|| "-".to_owned(), |after| format!("{} ms", after.as_millis())),
@@ -90,11 +90,6 @@ fn line(task: &Replayed, end: &End) -> String {
 /// In columns that all fit: a long replay is printed as it is read.
 fn row([submitted, session, task, key, attempts, outputs, after, end]: [&str; 8]) -> String {
     format!("{submitted:24}  {session:31}  {task:31}  {key:30}  {attempts:>8}  {outputs:>7}  {after:>12}  {end}")
-}
-
-/// Whose prompt it was; `None` where the gateway asked for no key.
-fn key(task: &Replayed) -> Option<&str> {
-    Some(task.holder.as_str()).filter(|key| !key.is_empty())
 }
 
 /// How many pieces its client may have seen.
