@@ -2,7 +2,7 @@
 //! settled once in its client's eyes, in order, and the ledgers agree.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,8 +27,8 @@ const IN_A_SESSION: usize = 10;
 /// How many sessions there are at once; others by `CHAOS_SESSIONS`.
 const AT_ONCE: usize = 40;
 const WORKERS: usize = 3;
-/// Between two kills.
-const PEACE: Duration = Duration::from_millis(700);
+/// Milliseconds between two kills; others by `CHAOS_PEACE`.
+const PEACE: usize = 700;
 /// Before a refused prompt is sent again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -50,18 +50,23 @@ struct Client {
     gateways: Gateways,
     dice: StdRng,
     session: String,
+    /// Sessions that it lost before anything was acknowledged in them.
+    unheard: Vec<String>,
     socket: SessionClient,
 }
+
+/// What a client knows in the end: all that it read, and the sessions that it lost before anything was acknowledged in them.
+type Known = (Log, Vec<String>);
 
 impl Client {
     async fn new(gateways: Gateways, seed: u64) -> Result<Self> {
         let mut dice = StdRng::seed_from_u64(seed);
         let (session, socket) = connect(&gateways, &mut dice, None).await?;
-        Ok(Self { gateways, dice, session, socket })
+        Ok(Self { gateways, dice, session, unheard: Vec::new(), socket })
     }
 
     /// Asks `count` prompts, a few at a time, and reads to the end of each.
-    async fn live(mut self, count: usize) -> Result<Log> {
+    async fn live(mut self, count: usize) -> Result<Known> {
         let mut asked = 0;
         while asked < count {
             let some = self.dice.random_range(1..=3).min(count - asked);
@@ -69,7 +74,7 @@ impl Client {
             self.settle(&prompts).await?;
             asked += some;
         }
-        self.socket.close().await
+        Ok((self.socket.close().await?, self.unheard))
     }
 
     fn prompt(&mut self, n: usize) -> (String, Prompt) {
@@ -115,7 +120,12 @@ impl Client {
 
     async fn come_back(&mut self) -> Result<()> {
         let resume = Some((self.session.clone(), self.socket.log().clone()));
-        (self.session, self.socket) = connect(&self.gateways, &mut self.dice, resume).await?;
+        let (session, socket) = connect(&self.gateways, &mut self.dice, resume).await?;
+        let before = std::mem::replace(&mut self.session, session);
+        if before != self.session {
+            self.unheard.push(before);
+        }
+        self.socket = socket;
         Ok(())
     }
 }
@@ -165,10 +175,10 @@ async fn connect(gateways: &Gateways, dice: &mut StdRng, resume: Option<(String,
 
 /// Kills one worker after the other, and after some of them the second gateway, until it is dropped.
 async fn kill(world: &mut World, gateways: &Gateways, dice: &mut StdRng, is_over: impl Fn() -> bool) -> Result<usize> {
-    let mut kills = 0;
+    let (mut kills, peace) = (0, Duration::from_millis(number_from("CHAOS_PEACE", PEACE).try_into()?));
     while !is_over() {
         // This is what the test does to the others.
-        tokio::time::sleep(PEACE).await;
+        tokio::time::sleep(peace).await;
         let victim = dice.random_range(0..WORKERS);
         world.workers[victim].kill().await?;
         world.workers[victim].start_again().await?;
@@ -202,37 +212,40 @@ async fn whoever_is_killed_every_task_is_settled_once_in_its_clients_eyes_and_th
     let seeds: Vec<u64> = (0..tasks.div_ceil(IN_A_SESSION)).map(|_| dice.random()).collect();
     let live = async |seed| Client::new(Arc::clone(&gateways), seed).await?.live(IN_A_SESSION).await;
     let clients = async {
-        let logs: Vec<Result<Log>> = stream::iter(seeds).map(live).buffer_unordered(at_once).collect().await;
+        let known: Vec<Result<Known>> = stream::iter(seeds).map(live).buffer_unordered(at_once).collect().await;
         is_over.set(true);
-        logs
+        known
     };
-    let (logs, kills) = tokio::join!(clients, kill(&mut world, &gateways, &mut dice, || is_over.get()));
+    let (known, kills) = tokio::join!(clients, kill(&mut world, &gateways, &mut dice, || is_over.get()));
     let printed = || format!("CHAOS_SEED={seed}\n{}\n{}", world.gateway.printed(), world.others[0].process.printed());
-    let (logs, kills) = (logs.into_iter().collect::<Result<Vec<_>>>().with_context(printed)?, kills?);
-    eprintln!("{} sessions, {kills} workers killed, in {:?}", logs.len(), began.elapsed());
+    let (known, kills) = (known.into_iter().collect::<Result<Vec<_>>>().with_context(printed)?, kills?);
+    eprintln!("{} sessions, {kills} workers killed, in {:?}", known.len(), began.elapsed());
 
     if let Ok(redis) = world.queue()?.redis() {
         let is_empty = async || redis.ask("KEYS tidegate:{queue}:*:sess_*").await.ok().filter(|keys| keys == "*0\r\n");
         eventually("nothing of the sessions is left", is_empty).await?;
     }
     // Records that killed workers left open are closed when these are back, and complete a moment later.
-    let agreed = eventually("the ledgers agree", async || agree(&logs, &world.closed_records().await.ok()?).ok()).await;
+    let agreed = eventually("the ledgers agree", async || agree(&known, &world.closed_records().await.ok()?).ok()).await;
     let ends = match agreed {
         Ok(ends) => ends,
-        Err(_) => agree(&logs, &world.closed_records().await?).with_context(|| format!("CHAOS_SEED={seed}"))?,
+        Err(_) => agree(&known, &world.closed_records().await?).with_context(|| format!("CHAOS_SEED={seed}"))?,
     };
     eprintln!("{ends}");
     Ok(())
 }
 
 /// Counts the ends. A record says `completed` if and only if the client read COMPLETE, and every end that names a stream is in that one's record.
-fn agree(logs: &[Log], records: &[Value]) -> Result<String> {
+///
+/// A prompt that was taken just when its client left may run in a session of which the client heard elsewhere that there is none: nothing in
+/// it was acknowledged, so it sent the prompt again in another one.
+fn agree(known: &[Known], records: &[Value]) -> Result<String> {
     let mut of_tasks: HashMap<&str, Vec<&Value>> = HashMap::new();
     for record in records {
         of_tasks.entry(record["task_id"].as_str().context("a task")?).or_default().push(record);
     }
     let (mut whole, mut failed) = (0, 0);
-    for log in logs {
+    for (log, _) in known {
         for task in log.tasks() {
             let end = log.end(task).context("an end")?;
             let records = of_tasks.remove(task).unwrap_or_default();
@@ -249,6 +262,9 @@ fn agree(logs: &[Log], records: &[Value]) -> Result<String> {
             if is_whole { whole += 1 } else { failed += 1 }
         }
     }
+    let lost: HashSet<&str> = known.iter().flat_map(|(_, unheard)| unheard).map(String::as_str).collect();
+    let is_of_lost = |record: &Value| record["session_id"].as_str().is_some_and(|session| lost.contains(session));
+    let unheard = of_tasks.extract_if(|_, records| records.iter().all(|record| is_of_lost(record))).count();
     ensure!(of_tasks.is_empty(), "tasks that no client knows: {of_tasks:#?}");
-    Ok(format!("{whole} whole answers, {failed} failed"))
+    Ok(format!("{whole} whole answers, {failed} failed; {unheard} more in sessions lost before anything was acknowledged"))
 }
