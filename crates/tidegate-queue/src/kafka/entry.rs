@@ -109,6 +109,21 @@ pub(super) enum Entry {
     },
 }
 
+impl Entry {
+    /// Of the owner that wrote it; `None` for what makes an owner, and for what workers write.
+    pub(super) fn epoch(&self) -> Option<i64> {
+        match self {
+            Self::Journal { stamp, .. }
+            | Self::Snapshot { stamp, .. }
+            | Self::Submit { stamp, .. }
+            | Self::Cancel { stamp, .. }
+            | Self::End { stamp } => Some(stamp.epoch),
+            Self::Taken { epoch, .. } => Some(*epoch),
+            _ => None,
+        }
+    }
+}
+
 /// A record's value.
 pub(super) fn encode(mark: Mark, entry: &Entry) -> Bytes {
     let mut out = BytesMut::with_capacity(64);

@@ -4,7 +4,8 @@
 //! learns from its own reading whether its entry holds. Nothing else decides anything: who owns a session, who runs its task, how a task ended.
 //!
 //! A reader may begin anywhere. A [`Fold`] that has not read the beginning believes the first owner's entry that it meets, until it meets one
-//! of a later owner. Only [`Entry::Submit`]s that held are ever looked for by workers, so what it may believe wrongly before changes nothing.
+//! of a later owner, whose beginning it has not read either: then all that it believed came too late, and never held. Only
+//! [`Entry::Submit`]s that held are ever looked for by workers, so what it believes wrongly until then changes nothing.
 
 use std::cmp::Ordering;
 
@@ -105,6 +106,9 @@ struct Held<'fold> {
 impl Fold {
     /// Reads the entry at `offset`, which the broker took at `time` (milliseconds).
     pub(super) fn apply(&mut self, offset: i64, time: i64, entry: &Entry) -> Result<Effect, Refusal> {
+        if let Some(epoch) = entry.epoch().filter(|epoch| self.epoch < Some(*epoch)) {
+            *self = Self { epoch: Some(epoch), said: self.said, taken: self.taken, ..Self::default() };
+        }
         if self.over {
             return Err(Refusal::Gone);
         }
@@ -209,15 +213,8 @@ impl Fold {
         Ok(())
     }
 
-    fn of_owner(&mut self, epoch: i64) -> Result<(), Refusal> {
-        if self.epoch > Some(epoch) {
-            return Err(Refusal::Fenced);
-        }
-        // A later owner than this fold knows of came before where it began to read.
-        if self.epoch < Some(epoch) {
-            (self.epoch, self.seq) = (Some(epoch), 0);
-        }
-        Ok(())
+    fn of_owner(&self, epoch: i64) -> Result<(), Refusal> {
+        if self.epoch > Some(epoch) { Err(Refusal::Fenced) } else { Ok(()) }
     }
 
     /// The owner submits only where it knows of no other task. One that this fold still knows of never held.

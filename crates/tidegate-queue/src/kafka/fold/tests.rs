@@ -208,6 +208,24 @@ fn a_reader_that_begins_late_believes_a_fenced_owner_only_until_it_meets_the_rea
     assert_eq!(play.submits(7, 3), Err(Refusal::Fenced));
 }
 
+/// An heir and the one before it hand over the same task; only what the heir says holds.
+#[test]
+fn a_reader_that_begins_behind_a_takeover_finds_the_task_that_its_heir_submitted() {
+    for ends in [false, true] {
+        let mut play = Play { offset: 100, ..Play::default() };
+        assert_eq!(play.submits(7, 1), Ok(Effect::Waiting), "it can't know better");
+        if ends {
+            let stamp = play.stamp(7);
+            assert_eq!(play.says(&Entry::End { stamp }), Ok(Effect::Over), "nor here");
+        }
+        play.seq = 0;
+        assert_eq!(play.submits(50, 1), Ok(Effect::Waiting));
+        assert_eq!(play.fold.task().unwrap().submitted, play.offset - 1);
+        play.claims().unwrap();
+        assert_eq!(play.submits(50, 1), Ok(Effect::None), "said twice by one owner, the first time holds");
+    }
+}
+
 #[test]
 fn a_fold_is_read_as_it_was_written() {
     let mut play = Play::owned();
