@@ -157,8 +157,8 @@ impl Owner {
             (Some(_), _) => {}
             (None, _) => {
                 self.home.depths.take_place(self.home.sessions.settings.global_max_size).await?;
-                let (said, taken) = self.known(|view| (view.outputs.said, view.outputs.taken))?;
-                let holder = self.known(|view| Bytes::from(view.pointer.tenure.holder.clone()))?;
+                let (said, taken, holder) =
+                    self.known(|view| (view.outputs.said, view.outputs.taken, Bytes::from(view.pointer.tenure.holder.clone())))?;
                 let stamp = self.stamp();
                 self.write(&Entry::Submit { stamp, task, said, taken, holder }).await?;
             }
