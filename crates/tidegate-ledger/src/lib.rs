@@ -28,6 +28,7 @@ mod keeper;
 mod key_table;
 mod keys;
 
+mod interrupted;
 mod reader;
 mod row;
 mod store;
@@ -44,6 +45,7 @@ mod testing;
 pub use entry::Entry;
 pub use error::LedgerError;
 pub use key_table::{KeyInfo, KeyTable};
+pub use interrupted::Interrupted;
 pub use keys::{Key, Keys, NewKey};
 pub use ledger::{Durability, Ledger, LedgerSettings, Opened, Opening};
 pub use outbox::Outbox;

@@ -49,6 +49,14 @@ impl Cursor {
     pub fn at(unix_ms: u64) -> Self {
         Self(number_at(unix_ms).saturating_sub(1))
     }
+
+    pub(crate) fn of(number: i64) -> Self {
+        Self(number)
+    }
+
+    pub(crate) fn number(self) -> i64 {
+        self.0
+    }
 }
 
 /// A read-only view of a ledger, whether a gateway writes it or not. Blocks while it reads and never holds a writer up.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::{Durability, LedgerError};
 
 /// One script for each version; the database's `user_version` says how many have run.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("migrations/1.sql"), include_str!("migrations/2.sql"), include_str!("migrations/3.sql")];
 
 /// Longest wait for another process's write, which takes milliseconds. Half of the default wait of `begin`, so that a locked file is told as
 /// what it is also on a busy machine.

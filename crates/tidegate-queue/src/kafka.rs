@@ -52,6 +52,7 @@ mod worker;
 mod workers;
 mod writer;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -68,6 +69,7 @@ use self::entry::Entry;
 pub(crate) use self::lease::Lease;
 pub(crate) use self::owner::Owner;
 use self::pointer::Pointers;
+use self::replay::Wanted;
 pub use self::replay::{Attempt, Fate, Replay, Replayed};
 use self::sessions::Sessions;
 pub use self::topics::Topics;
@@ -78,7 +80,7 @@ use crate::queue::Depth;
 use crate::settings::{Settings, Tenure};
 
 /// How far the clocks of gateways and brokers may be apart.
-const SKEW: Duration = Duration::from_secs(600);
+const SKEW: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub(crate) struct Queue(Arc<Home>);
@@ -124,17 +126,25 @@ impl Queue {
         Ok(lease.begun(Arc::clone(&self.0)))
     }
 
-    pub(crate) async fn memo(&self, session: SessionId, task: TaskId) -> Result<Option<Bytes>, QueueError> {
-        // The task is as old as its id, which another clock dated.
-        let age = u64::try_from(task.number() >> 80).map(Duration::from_millis).unwrap_or_default();
-        let since = SystemTime::UNIX_EPOCH + age.saturating_sub(SKEW);
-        let mut replay = Replay::of(Arc::clone(&self.0.cluster), since, Some(session)).await?;
-        while let Some(replayed) = replay.next().await? {
-            if replayed.task == task {
-                return Ok(Some(replayed.memo).filter(|memo| !memo.is_empty()));
+    pub(crate) async fn memos(&self, tasks: &[(SessionId, TaskId)]) -> Result<HashMap<TaskId, Bytes>, QueueError> {
+        let (mut wanted, mut memos) = (HashSet::new(), HashMap::new());
+        let mut since: HashMap<SessionId, SystemTime> = HashMap::new();
+        for &(session, task) in tasks {
+            wanted.insert(task);
+            // The task is as old as its id, which another clock dated.
+            let age = u64::try_from(task.number() >> 80).map(Duration::from_millis).unwrap_or_default();
+            let submitted = SystemTime::UNIX_EPOCH + age.saturating_sub(SKEW);
+            since.entry(session).and_modify(|since| *since = submitted.min(*since)).or_insert(submitted);
+        }
+        let mut replay = Replay::of(Arc::clone(&self.0.cluster), Wanted::These(since)).await?;
+        while !wanted.is_empty()
+            && let Some(Replayed { task, memo, .. }) = replay.next().await?
+        {
+            if wanted.remove(&task) && !memo.is_empty() {
+                memos.insert(task, memo);
             }
         }
-        Ok(None)
+        Ok(memos)
     }
 
     /// It stands in the log for as long as everything else.

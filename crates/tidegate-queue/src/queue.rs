@@ -1,5 +1,7 @@
 //! One process's way to the queue.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use tidegate_core::id::{SessionId, TaskId};
 
@@ -128,8 +130,10 @@ impl Queue {
         on_backend!(self, queue => queue.lease().await.map(Into::into))
     }
 
-    /// What the worker that settled this task kept with its end ([`Lease::memo`]), also once the session is over. `None`: none did, it was
-    /// [forgotten](Self::forget_memo), or it is more than a week old.
+    /// What the workers that settled these tasks kept with their ends ([`Lease::memo`]), also once the sessions are over. One is not here where
+    /// none did, it was [forgotten](Self::forget_memo), or it is more than a week old.
+    ///
+    /// Ask for all at once: a log is read for it, and read once.
     ///
     /// # Errors
     ///
@@ -138,8 +142,11 @@ impl Queue {
     /// # Cancel safety
     ///
     /// Safe: it only asks.
-    pub async fn memo(&self, session: SessionId, task: TaskId) -> Result<Option<Bytes>, QueueError> {
-        on_backend!(self, queue => queue.memo(session, task).await)
+    pub async fn memos(&self, tasks: &[(SessionId, TaskId)]) -> Result<HashMap<TaskId, Bytes>, QueueError> {
+        if tasks.is_empty() {
+            return Ok(HashMap::new());
+        }
+        on_backend!(self, queue => queue.memos(tasks).await)
     }
 
     /// The memo is not needed any more, and need not be kept.

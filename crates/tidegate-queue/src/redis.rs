@@ -48,6 +48,7 @@ mod owner;
 mod scripts;
 mod upkeep;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -77,6 +78,8 @@ const PREFIX: &str = "tidegate:{queue}:";
 const GROUP: &str = "workers";
 /// How long a call waits for its answer.
 const CALL: Duration = Duration::from_secs(1);
+/// Memos that are asked for in one call, so that a call stays short.
+const MEMOS: usize = 64;
 
 /// One process's way to the queue.
 #[derive(Debug, Clone)]
@@ -150,8 +153,14 @@ impl Queue {
         fetch::lease(&self.0.wanted).await
     }
 
-    pub(crate) async fn memo(&self, _: SessionId, task: TaskId) -> Result<Option<Bytes>, QueueError> {
-        self.0.process.ask(cmd("GET").arg(memo_key(task))).await
+    pub(crate) async fn memos(&self, tasks: &[(SessionId, TaskId)]) -> Result<HashMap<TaskId, Bytes>, QueueError> {
+        let mut memos = HashMap::new();
+        for some in tasks.chunks(MEMOS) {
+            let keys: Vec<_> = some.iter().map(|(_, task)| memo_key(*task)).collect();
+            let found: Vec<Option<Bytes>> = self.0.process.ask(cmd("MGET").arg(keys)).await?;
+            memos.extend(some.iter().zip(found).filter_map(|((_, task), memo)| Some((*task, memo?))));
+        }
+        Ok(memos)
     }
 
     pub(crate) async fn forget_memo(&self, task: TaskId) -> Result<(), QueueError> {

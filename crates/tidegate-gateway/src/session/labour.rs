@@ -116,7 +116,7 @@ async fn finish(queue: &Queue, mut lease: Lease, end: Bytes, farewell: Option<Fa
     let is_told = match settle(&mut lease, end).await {
         Ok(()) => true,
         // The word that it was may have been lost with the queue, and with it the lease.
-        Err(_) => memo.is_some() && queue.memo(session, task).await.is_ok_and(|kept| kept == memo),
+        Err(_) => memo.is_some() && queue.memos(&[(session, task)]).await.is_ok_and(|kept| kept.get(&task) == memo.as_ref()),
     };
     drop(lease);
     if let Some(farewell) = farewell.filter(|_| is_told)

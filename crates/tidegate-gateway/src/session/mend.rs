@@ -3,13 +3,13 @@
 //! A prompt's end and what its record says go into the queue in one step, and the record is taken out once the ledger has it. So what is found there of a
 //! stream that a killed worker left open is how it ended for its client; of which nothing is found, that has no end by this worker.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tidegate_core::id::{SessionId, StreamId, TaskId};
-use tidegate_core::record::{Status, StreamRecord};
-use tidegate_ledger::{Filter, LedgerError, Reader, StatusFilter};
+use tidegate_core::record::StreamRecord;
+use tidegate_ledger::{Interrupted, LedgerError};
 use tidegate_queue::{Queue, QueueError};
 
 use crate::drain::Stage;
@@ -19,9 +19,12 @@ use crate::gateway::Gateway;
 const LOOKS_BACK: Duration = Duration::from_secs(3600);
 /// How long is waited for a queue that cannot be reached.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
+/// Records that are completed together: each waits for the ledger's next write, and holds a place there.
+const AT_ONCE: usize = 256;
 
 /// A stream that the ledger takes for interrupted.
-struct Interrupted {
+#[derive(Debug, Clone, Copy)]
+struct Left {
     stream: StreamId,
     session: SessionId,
     task: TaskId,
@@ -45,35 +48,40 @@ pub async fn mend(gateway: Arc<Gateway>, queue: Queue) {
 }
 
 async fn mend_all(gateway: &Gateway, queue: &Queue) -> Result<usize, LedgerError> {
-    let (path, now) = (gateway.setup().config.ledger.path.clone(), gateway.clock.unix_millis());
-    let since = now.saturating_sub(u64::try_from(LOOKS_BACK.as_millis()).unwrap_or(u64::MAX));
-    let interrupted = tokio::task::spawn_blocking(move || interrupted(path, since)).await.unwrap_or(Err(LedgerError::Unavailable))?;
-    let mut mended = 0;
-    for Interrupted { stream, session, task } in interrupted {
-        let memo = loop {
-            match queue.memo(session, task).await {
-                Err(QueueError::Unavailable(_)) => tokio::time::sleep(ASK_AGAIN).await,
-                memo => break memo.ok().flatten(),
-            }
-        };
-        let record = memo.and_then(|memo| serde_json::from_slice::<StreamRecord>(&memo).ok());
+    let path = gateway.setup().config.ledger.path.clone();
+    let interrupted = tokio::task::spawn_blocking(move || Interrupted::open(path)).await.unwrap_or(Err(LedgerError::Unavailable))?;
+    let looks_back = u64::try_from(LOOKS_BACK.as_millis()).unwrap_or(u64::MAX);
+    let (records, up_to) = interrupted.list(gateway.clock.unix_millis().saturating_sub(looks_back)).await?;
+    let left: Vec<Left> = records.into_iter().filter_map(Left::of).collect();
+    let tasks: Vec<(SessionId, TaskId)> = left.iter().map(|left| (left.session, left.task)).collect();
+    let memos = loop {
+        match queue.memos(&tasks).await {
+            Err(QueueError::Unavailable(_)) => tokio::time::sleep(ASK_AGAIN).await,
+            memos => break memos.unwrap_or_default(),
+        }
+    };
+    let ended = left.iter().filter_map(|left| {
+        let record: StreamRecord = serde_json::from_slice(memos.get(&left.task)?).ok()?;
         // Another worker may have run the prompt again, and its record is its own.
-        if let Some(record) = record.filter(|record| record.id == stream.to_string()) {
-            gateway.ledger.amend(stream, &record).await?;
-            mended += 1;
+        (record.id == left.stream.to_string()).then_some((*left, record))
+    });
+    let ended: Vec<(Left, StreamRecord)> = ended.collect();
+    for some in ended.chunks(AT_ONCE) {
+        let amend = async |(left, record): &(Left, StreamRecord)| gateway.ledger.amend(left.stream, record).await;
+        join_all(some.iter().map(amend)).await.into_iter().collect::<Result<(), _>>()?;
+        for (left, _) in some {
             // What is not forgotten now is forgotten in time.
-            drop(queue.forget_memo(task).await);
+            drop(queue.forget_memo(left.task).await);
         }
     }
-    Ok(mended)
+    interrupted.compared(up_to).await?;
+    Ok(ended.len())
 }
 
-fn interrupted(ledger: PathBuf, since_unix_ms: u64) -> Result<Vec<Interrupted>, LedgerError> {
-    let filter = Filter { status: Some(StatusFilter::Is(Status::Interrupted)), since_unix_ms: Some(since_unix_ms), ..Filter::default() };
-    let of_task = |record: StreamRecord| {
+impl Left {
+    fn of(record: StreamRecord) -> Option<Self> {
         let stream = StreamId::parse(&record.id)?;
         let (session, task) = (SessionId::parse(&record.session_id?)?, TaskId::parse(&record.task_id?)?);
-        Some(Interrupted { stream, session, task })
-    };
-    Ok(Reader::open(ledger)?.list(&filter, u32::MAX)?.into_iter().filter_map(of_task).collect())
+        Some(Self { stream, session, task })
+    }
 }

@@ -29,10 +29,16 @@ pub struct Replay {
     tail: Tail,
     /// Where each partition ended when this began; those that were read so far are gone.
     ends: BTreeMap<i32, i64>,
-    only: Option<SessionId>,
+    wanted: Wanted,
     sessions: HashMap<SessionId, Seen>,
     /// Once all is read: the tasks without an end.
     open: Option<vec::IntoIter<Replayed>>,
+}
+
+/// Whose tasks are read, and since when they were submitted.
+pub(super) enum Wanted {
+    All(SystemTime),
+    These(HashMap<SessionId, SystemTime>),
 }
 
 /// One task, and all that happened to it.
@@ -105,23 +111,20 @@ impl Replay {
     /// Safe: it only asks.
     pub async fn begin(brokers: &str, topics: Topics, since: SystemTime, only: Option<SessionId>) -> Result<Self, QueueError> {
         brokers::check(brokers).map_err(|error| QueueError::Unavailable(error.to_string()))?;
-        Self::of(Arc::new(Cluster::new(brokers, topics).map_err(unavailable)?), since, only).await
+        let wanted = only.map_or(Wanted::All(since), |only| Wanted::These(HashMap::from([(only, since)])));
+        Self::of(Arc::new(Cluster::new(brokers, topics).map_err(unavailable)?), wanted).await
     }
 
-    pub(super) async fn of(cluster: Arc<Cluster>, since: SystemTime, only: Option<SessionId>) -> Result<Self, QueueError> {
+    pub(super) async fn of(cluster: Arc<Cluster>, wanted: Wanted) -> Result<Self, QueueError> {
         let partitions = cluster.count_all().await?;
         let partitions = partitions.ok_or_else(|| QueueError::Unavailable("there are no such topics".to_owned()))?;
-        let wanted = only.map_or(0..partitions, |session| {
-            let its = partition(session, partitions);
-            its..its + 1
-        });
         let log = cluster.topics.log();
-        let millis = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
-        let since = Offset::Offset(i64::try_from(millis).unwrap_or(i64::MAX));
+        let starts = wanted.by_partition(partitions);
         let found = cluster.ask(move |asker, patience| {
             let mut list = TopicPartitionList::new();
-            for partition in wanted.clone() {
-                list.add_partition_offset(&log, partition, since)?;
+            for (partition, since) in &starts {
+                let millis = since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+                list.add_partition_offset(&log, *partition, Offset::Offset(i64::try_from(millis).unwrap_or(i64::MAX)))?;
             }
             let found = asker.offsets_for_times(list, patience)?;
             Ok(found.elements().iter().filter_map(|found| Some((found.partition(), found.offset().to_raw()?))).collect::<Vec<_>>())
@@ -135,7 +138,7 @@ impl Replay {
                 ends.insert(partition, end);
             }
         }
-        Ok(Self { tail, ends, only, sessions: HashMap::new(), open: None })
+        Ok(Self { tail, ends, wanted, sessions: HashMap::new(), open: None })
     }
 
     /// The next task: as they end, and then those that had not; `None`: that was all.
@@ -174,7 +177,7 @@ impl Replay {
 
     /// A task that is over with this entry.
     fn read(&mut self, line: Line) -> Option<Replayed> {
-        let (session, _, entry) = line.what.filter(|(session, ..)| self.only.is_none_or(|only| only == *session))?;
+        let (session, _, entry) = line.what.filter(|(session, ..)| self.wanted.includes(*session))?;
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(line.time).unwrap_or(0));
         let seen = self.sessions.entry(session).or_default();
         match (seen.fold.apply(line.offset, line.time, &entry).ok()?, entry) {
@@ -201,6 +204,29 @@ impl Replay {
                 seen.task.as_mut()?.note(at, &effect, entry);
                 None
             }
+        }
+    }
+}
+
+impl Wanted {
+    /// From when on each partition has to be read.
+    fn by_partition(&self, partitions: i32) -> BTreeMap<i32, SystemTime> {
+        match self {
+            Self::All(since) => (0..partitions).map(|partition| (partition, *since)).collect(),
+            Self::These(sessions) => {
+                let mut starts = BTreeMap::new();
+                for (session, since) in sessions {
+                    starts.entry(partition(*session, partitions)).and_modify(|start| *start = *since.min(start)).or_insert(*since);
+                }
+                starts
+            }
+        }
+    }
+
+    fn includes(&self, session: SessionId) -> bool {
+        match self {
+            Self::All(_) => true,
+            Self::These(sessions) => sessions.contains_key(&session),
         }
     }
 }

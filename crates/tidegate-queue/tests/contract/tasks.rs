@@ -1,5 +1,7 @@
 //! Tasks: submitted, run, cancelled, counted.
 
+use std::collections::HashMap;
+
 use tidegate_queue::{Depth, End, Output, QueueError, Settings, Stop};
 
 use crate::support::{
@@ -170,17 +172,23 @@ pub(crate) async fn settling_twice_is_one_end(server: impl Server) {
 pub(crate) async fn what_a_worker_keeps_with_an_end_is_there_as_soon_as_the_end_is_and_outlives_worker_and_session(server: impl Server) {
     let (gateway, worker, restarted) = (server.queue(settings()), server.queue(settings()), server.queue(settings()));
     let (mut owner, mut lease) = running(&gateway, &worker).await;
-    let (session, task) = (lease.session(), lease.task());
+    let (_other_owner, mut other) = running(&gateway, &worker).await;
+    let asked = [&lease, &other].map(|lease| (lease.session(), lease.task()));
+    let [(_, task), (_, other_task)] = asked;
     lease.memo(bytes("what it might have been"));
     lease.memo(bytes("what it was"));
-    let memo = async || until_available(async || restarted.memo(session, task).await).await.expect("an answer");
-    assert_eq!(memo().await, None);
+    other.memo(bytes("what the other was"));
+    let memos = async || until_available(async || restarted.memos(&asked).await).await.expect("an answer");
+    let (its, others) = ((task, bytes("what it was")), (other_task, bytes("what the other was")));
+    assert_eq!(memos().await, HashMap::new());
     lease.settle(bytes("done")).await.expect("settled");
-    assert_eq!(memo().await, Some(bytes("what it was")));
-    drop((lease, worker));
+    assert_eq!(memos().await, HashMap::from([its.clone()]));
+    other.settle(bytes("done, too")).await.expect("settled");
+    assert_eq!(memos().await, HashMap::from([its.clone(), others.clone()]));
+    drop((lease, other, worker));
     assert_eq!(next(&mut owner).await, Output::Ended { task, end: End::Settled(bytes("done")) });
     owner.end().await.expect("ended");
-    assert_eq!(memo().await, Some(bytes("what it was")));
+    assert_eq!(memos().await, HashMap::from([its, others]));
     restarted.forget_memo(task).await.expect("it need not be kept");
 }
 
@@ -193,5 +201,5 @@ pub(crate) async fn nothing_is_kept_with_an_end_that_its_worker_did_not_write(se
     drop(lease);
     assert_eq!(next(&mut owner).await, said(task, "half"));
     assert_eq!(next(&mut owner).await, Output::Ended { task, end: End::Lost });
-    assert_eq!(queue.memo(session, task).await, Ok(None));
+    assert_eq!(queue.memos(&[(session, task)]).await, Ok(HashMap::new()));
 }
