@@ -13,8 +13,9 @@ use tokio::time;
 use crate::entry::{Entry, IfDropped, Place, Shared};
 use crate::key_table::KeyTable;
 use crate::queue::{Request, Row};
-use crate::reply::{self, Answer};
+use crate::reply::Answer;
 use crate::shortcut::Shortcut;
+use crate::turn::Seat;
 use crate::{LedgerError, row, writer};
 
 /// Where the ledger is and what it may hold.
@@ -106,7 +107,8 @@ impl Ledger {
     /// Reserves the stream's place and returns when its open row is durable. Nothing that costs may be asked for before.
     ///
     /// The row is on its way as soon as this is called, so the future holds no record. While the database is known to be well, the row is
-    /// durable before this returns and nothing is waited for: the call itself makes one small write to a file.
+    /// durable before this returns and nothing is waited for: the call itself makes one small write to a file. In a crowd, the write is made for all
+    /// that are ready in the same turn of the event loop, one turn later.
     ///
     /// # Errors
     ///
@@ -120,9 +122,14 @@ impl Ledger {
         let begun = self.hand_over(opening);
         let wait = self.wait;
         async move {
-            let mut entry = match begun? {
-                Begun::Noted(entry) => entry,
-                Begun::Waits(answer) => {
+            let begun = match begun? {
+                Begun::InTurn(seat) => seat.noted().await.ok_or(LedgerError::Unavailable)?,
+                Begun::Noted(entry) => Ok(entry),
+                Begun::Waits(answer) => Err(answer),
+            };
+            let mut entry = match begun {
+                Ok(entry) => entry,
+                Err(answer) => {
                     let Ok(Ok(told)) = time::timeout(wait, answer).await else { return Err(LedgerError::Unavailable) };
                     told.result?
                 }
@@ -138,15 +145,20 @@ impl Ledger {
         }
         let place = Place::take(&self.shared).ok_or(LedgerError::Full)?;
         let mut entry = Entry::new(opening.id, opening.created_unix_ms, place);
-        let record = row::text(&opening.record);
-        let now = Instant::now();
-        if let Some(_noted) = self.shortcut.note(now, opening.id, &record) {
-            entry.opened = self.shared.queue.write(Row::Noted { id: opening.id, record });
-            return if entry.opened.is_some() { Ok(Begun::Noted(entry)) } else { Err(LedgerError::Unavailable) };
+        let row = (opening.id, row::text(&opening.record));
+        let (now, queue) = (Instant::now(), &self.shared.queue);
+        if !self.shortcut.is_in_crowd(now)
+            && let Ok(_noted) = self.shortcut.note(now, [&row])
+        {
+            let (id, record) = row;
+            entry.opened = Some(queue.write(Row::Noted { id, record }).ok_or(LedgerError::Unavailable)?);
+            return Ok(Begun::Noted(entry));
         }
-        let (reply, answer) = reply::channel();
-        let row = Row::Open { record, entry, reply, deadline: now + self.wait };
-        if self.shared.queue.write(row).is_some() { Ok(Begun::Waits(answer)) } else { Err(LedgerError::Unavailable) }
+        let ((_, record), deadline) = (row, now + self.wait);
+        if self.shortcut.is_open(now) {
+            return Ok(Begun::InTurn(Seat::take(&self.shortcut, queue, entry, record, deadline)));
+        }
+        queue.open(entry, record, deadline).map(Begun::Waits).ok_or(LedgerError::Unavailable)
     }
 
     /// Says how a stream had ended that was marked as interrupted, because its gateway died before it could write so; returns when that is in
@@ -227,6 +239,8 @@ impl Ledger {
 enum Begun {
     /// Durable, by the short way.
     Noted(Entry),
+    /// On the short way together with others.
+    InTurn(Seat),
     /// With the writer, who answers.
     Waits(Answer),
 }

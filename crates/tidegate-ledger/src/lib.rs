@@ -2,7 +2,7 @@
 //!
 //! One thread owns the connection that writes. A stream reserves its place before anything is paid for ([`Ledger::begin`]), its open row is
 //! durable before the provider is asked, and its final row is handed over without waiting ([`Entry::settle`]). What comes together is written
-//! together. Only the open row of a busy moment is made durable by the thread that waits for it.
+//! together. An open row is made durable by the thread that waits for it, alone or with the others of its turn, while the database is known to be well.
 //!
 //! *Durable* means: it survives `kill -9`, because the operating system has it. With [`Durability::Power`] it also survives a power cut.
 //! A row is in the database, where [`Reader`] and other programs see it, a tenth of a second later at the latest; until then it is in one of
@@ -23,6 +23,7 @@ mod writer;
 mod recent;
 mod shortcut;
 mod tables;
+mod turn;
 
 mod keeper;
 mod key_table;
@@ -44,8 +45,8 @@ mod testing;
 
 pub use entry::Entry;
 pub use error::LedgerError;
-pub use key_table::{KeyInfo, KeyTable};
 pub use interrupted::Interrupted;
+pub use key_table::{KeyInfo, KeyTable};
 pub use keys::{Key, Keys, NewKey};
 pub use ledger::{Durability, Ledger, LedgerSettings, Opened, Opening};
 pub use outbox::Outbox;

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::LedgerError;
 use crate::entry::{Entry, IfDropped, Place};
-use crate::reply::Reply;
+use crate::reply::{self, Answer, Reply};
 use crate::store::Numbers;
 
 /// Longest time that an ended stream's row waits for company: somebody who waits for an open row brings it along, so it rarely costs a
@@ -106,6 +106,33 @@ impl Queue {
         self.push(waiting, Request::Write { n, row }).then_some(n)
     }
 
+    /// Hands over an open row that is not durable yet, and gives where it will be told. `None` when the ledger is closed.
+    pub(crate) fn open(&self, entry: Entry, record: String, deadline: Instant) -> Option<Answer> {
+        let (reply, answer) = reply::channel();
+        self.write(Row::Open { record, entry, reply, deadline }).map(|_| answer)
+    }
+
+    /// Hands over open rows that are durable already, and gives the number of each, 0 where there is none. `None` when the ledger is closed; then
+    /// nothing is taken.
+    pub(crate) fn noted(&self, rows: &mut [Option<(StreamId, String)>]) -> Option<Vec<i64>> {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return None;
+        }
+        let Waiting { requests, numbers, .. } = &mut *waiting;
+        let before = requests.len();
+        let number = |row: &mut Option<(StreamId, String)>| {
+            let Some((id, record)) = row.take() else { return 0 };
+            let n = numbers.next();
+            requests.push(Request::Write { n, row: Row::Noted { id, record } });
+            n
+        };
+        let numbers = rows.iter_mut().map(number).collect();
+        self.pending.fetch_add(waiting.requests.len() - before, Ordering::Relaxed);
+        self.wake(waiting);
+        Some(numbers)
+    }
+
     /// Asks for something else than a row. False when the ledger is closed.
     pub(crate) fn ask(&self, request: Request) -> bool {
         self.push(self.lock(), request)
@@ -123,12 +150,17 @@ impl Queue {
         waiting.closed = matches!(request, Request::Close { .. });
         waiting.urgent |= request.is_urgent();
         waiting.requests.push(request);
+        self.wake(waiting);
+        true
+    }
+
+    /// Ends the writer's sleep where there is a reason to.
+    fn wake(&self, waiting: MutexGuard<'_, Waiting>) {
         let wakes = waiting.disturbs(waiting.sleep);
         drop(waiting);
         if wakes {
             self.wake.notify_one();
         }
-        true
     }
 
     /// Waits up to `patience` for something, then until `earliest` for more of it, then up to [`LINGER`] for somebody who cannot wait.

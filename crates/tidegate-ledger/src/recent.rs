@@ -62,10 +62,12 @@ impl Recent {
         Ok(Self { current: Half::create(current)?, other: Half::create(other)?, other_is_free: true, lines: Vec::new() })
     }
 
-    /// Adds a stream's open row. True when it will survive the end of the process.
-    pub(crate) fn append_open(&mut self, id: impl Display, record: &str) -> bool {
+    /// Adds streams' open rows. True when they will survive the end of the process.
+    pub(crate) fn append_open<'a, Id: Display + 'a>(&mut self, rows: impl IntoIterator<Item = &'a (Id, String)>) -> bool {
         self.lines.clear();
-        self.current.line(&mut self.lines, "o", id, record);
+        for (id, record) in rows {
+            self.current.line(&mut self.lines, "o", id, record);
+        }
         self.current.append(&self.lines)
     }
 

@@ -1,7 +1,7 @@
 //! The short way of an open row: the thread that needs it writes it beside the database itself, and wakes nobody.
 //!
 //! It saves two changes of thread, which take some tenths of a millisecond where the event loops are busy. While more than two rows come in a
-//! millisecond, the long way is better: what the writer makes durable together goes on together, and a loop is woken once for many streams.
+//! millisecond, those of one turn of a loop go together ([`turn`](crate::turn)).
 //!
 //! It is open while the writer vouches for the database, which it does whenever it wrote to it or found its lock free. Who finds it closed
 //! takes the long way too, and the writer finds out what is wrong. So what begins here begins at most [`VOUCHED`] after the database could be
@@ -38,6 +38,15 @@ pub(crate) struct Shortcut {
     is_closed: AtomicBool,
 }
 
+/// Why a row cannot go the short way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missed {
+    /// Somebody writes there now, for some microseconds.
+    Busy,
+    /// Nobody vouches for the database, or the files cannot be written.
+    Closed,
+}
+
 impl Shortcut {
     /// Closed until the writer vouches.
     pub(crate) fn new(recent: Recent) -> Self {
@@ -51,34 +60,36 @@ impl Shortcut {
         }
     }
 
-    /// Writes an open row. `None` where it has to go the long way: it is one of a crowd, nobody vouches, the files are in use, or cannot be written.
+    /// Writes open rows.
     ///
-    /// The row survives the end of the process, and must be handed to the writer before the guard is dropped: the writer frees a file when
+    /// They survive the end of the process, and must be handed to the writer before the guard is dropped: the writer frees a file when
     /// the database has what was handed over.
-    pub(crate) fn note(&self, now: Instant, id: StreamId, record: &str) -> Option<MutexGuard<'_, Recent>> {
-        if self.is_in_crowd(now) {
-            return None;
-        }
-        let mut recent = self.recent.try_lock().ok()?;
+    pub(crate) fn note<'a>(
+        &self,
+        now: Instant,
+        rows: impl IntoIterator<Item = &'a (StreamId, String)>,
+    ) -> Result<MutexGuard<'_, Recent>, Missed> {
+        let mut recent = self.recent.try_lock().map_err(|_| Missed::Busy)?;
         // Looked at under the lock, so that after the writer's end nothing is added to files that may be another gateway's.
-        if !self.is_open(now) || !recent.append_open(id, record) {
-            return None;
+        if !self.is_open(now) || !recent.append_open(rows) {
+            return Err(Missed::Closed);
         }
         if now.elapsed() >= SLOW {
             self.rests_until.store(self.micros(now + REST), Ordering::Relaxed);
         }
-        Some(recent)
+        Ok(recent)
     }
 
-    /// Whether this row is one of a crowd, so that the writer is about to wake this event loop anyway. A crowd ends when fewer rows come again.
-    fn is_in_crowd(&self, now: Instant) -> bool {
+    /// Whether this row is one of a crowd, so that it had better be written together with others. A crowd ends when fewer rows come again.
+    pub(crate) fn is_in_crowd(&self, now: Instant) -> bool {
         let (now, spacing) = (self.micros(now), u64::from(BATCH_SPACING.subsec_micros()));
         let most = now + AT_ONCE * spacing;
         let before = self.crowd_until.update(Ordering::Relaxed, Ordering::Relaxed, |until| (until.max(now) + spacing).min(most));
         before + spacing > most
     }
 
-    fn is_open(&self, now: Instant) -> bool {
+    /// Whether rows may go this way now.
+    pub(crate) fn is_open(&self, now: Instant) -> bool {
         let now = self.micros(now);
         let [vouched_until, rests_until] = [&self.vouched_until, &self.rests_until].map(|time| time.load(Ordering::Relaxed));
         (rests_until..vouched_until).contains(&now) && !self.is_closed.load(Ordering::Relaxed)

@@ -5,6 +5,10 @@ fn opened(id: &str, record: &str) -> Fact {
     Fact::Open { n: 1, id: id.to_owned(), record: record.to_owned(), is_noted: false }
 }
 
+fn append_open(recent: &mut Recent, id: &str) -> bool {
+    recent.append_open([&(id, "{}".to_owned())])
+}
+
 fn recent(folder: &Folder) -> Recent {
     Recent::create(Recent::paths(&folder.ledger())).expect("the files")
 }
@@ -26,15 +30,15 @@ fn rows_are_read_in_the_order_in_which_they_came() {
     let folder = Folder::new();
     let mut recent = recent(&folder);
     assert!(recent.append(&[opened("a", r#"{"x": "1 1"}"#), opened("b", "{}")]));
-    assert!(recent.append_open("c", "{}"));
-    assert_eq!(read(&folder), [pairs(&[("a", r#"{"x": "1 1"}"#), ("b", "{}"), ("c", "{}")]), Vec::new()]);
+    assert!(recent.append_open([&("c", "{}".to_owned()), &("d", "{}".to_owned())]));
+    assert_eq!(read(&folder), [pairs(&[("a", r#"{"x": "1 1"}"#), ("b", "{}"), ("c", "{}"), ("d", "{}")]), Vec::new()]);
 }
 
 #[test]
 fn a_row_that_is_here_already_is_not_written_again() {
     let folder = Folder::new();
     let mut recent = recent(&folder);
-    assert!(recent.append_open("a", "{}"));
+    assert!(append_open(&mut recent, "a"));
     let noted = Fact::Open { n: 1, id: "a".to_owned(), record: "{}".to_owned(), is_noted: true };
     assert!(recent.append(&[noted, opened("b", "{}")]));
     assert_eq!(read(&folder), [pairs(&[("a", "{}"), ("b", "{}")]), Vec::new()]);
@@ -46,15 +50,15 @@ fn rows_that_come_while_the_database_takes_those_before_outlive_them() {
     let mut recent = recent(&folder);
     assert!(recent.append(&[opened("a", "{}"), opened("b", "{}")]));
     recent.turn();
-    assert!(recent.append_open("c", "{}"));
+    assert!(append_open(&mut recent, "c"));
     // The database has not taken the first ones yet, so there is no other file to turn to.
     recent.turn();
-    assert!(recent.append_open("d", "{}"));
+    assert!(append_open(&mut recent, "d"));
     assert_eq!(read(&folder), [pairs(&[("a", "{}"), ("b", "{}")]), pairs(&[("c", "{}"), ("d", "{}")])]);
 
     recent.free();
     recent.turn();
-    assert!(recent.append_open("e", "{}"));
+    assert!(append_open(&mut recent, "e"));
     assert_eq!(read(&folder), [pairs(&[("e", "{}")]), pairs(&[("c", "{}"), ("d", "{}")])], "a new round hides the rows of the last one");
 }
 
@@ -63,7 +67,7 @@ fn what_the_database_may_delete_is_forgotten_in_both_files() {
     let folder = Folder::new();
     let mut recent = recent(&folder);
     for id in ["a", "b"] {
-        assert!(recent.append_open(id, "{}"));
+        assert!(append_open(&mut recent, id));
         recent.turn();
         recent.forget();
     }
@@ -90,11 +94,11 @@ fn nothing_follows_half_a_line_until_the_next_round() {
     let folder = Folder::new();
     let mut recent = recent(&folder);
     recent.current.is_torn = true;
-    assert!(!recent.append(&[opened("a", "{}")]) && !recent.append_open("a", "{}"));
+    assert!(!recent.append(&[opened("a", "{}")]) && !append_open(&mut recent, "a"));
     recent.turn();
-    assert!(recent.append_open("b", "{}"), "the other file is whole");
+    assert!(append_open(&mut recent, "b"), "the other file is whole");
     recent.free();
     recent.turn();
-    assert!(recent.append_open("c", "{}"));
+    assert!(append_open(&mut recent, "c"));
     assert_eq!(read(&folder), [pairs(&[("c", "{}")]), pairs(&[("b", "{}")])]);
 }

@@ -12,6 +12,10 @@ fn shortcut(folder: &Folder) -> Shortcut {
     Shortcut::new(Recent::create(Recent::paths(&folder.ledger())).expect("the files"))
 }
 
+fn row() -> (StreamId, String) {
+    (new_id(), "{}".to_owned())
+}
+
 /// What the next start would find after `kill -9`.
 fn left(folder: &Folder) -> HashSet<String> {
     let texts = Recent::paths(&folder.ledger()).map(|path| fs::read_to_string(path).expect("the file is there"));
@@ -23,32 +27,31 @@ fn it_is_open_for_a_tenth_of_a_second_after_each_look_at_the_database() {
     let folder = Folder::new();
     let shortcut = shortcut(&folder);
     let look = Instant::now() + BATCH_SPACING;
-    assert!(shortcut.note(look, new_id(), "{}").is_none(), "nobody has vouched yet");
+    assert_eq!(shortcut.note(look, [&row()]).err(), Some(Missed::Closed), "nobody has vouched yet");
     shortcut.vouch(look);
-    assert!(shortcut.note(look + VOUCHED / 2, new_id(), "{}").is_some());
-    assert!(shortcut.note(look + VOUCHED, new_id(), "{}").is_none());
+    assert!(shortcut.note(look + VOUCHED / 2, [&row()]).is_ok());
+    assert!(shortcut.note(look + VOUCHED, [&row()]).is_err());
     shortcut.vouch(look + VOUCHED);
-    assert!(shortcut.note(look + VOUCHED + BATCH_SPACING, new_id(), "{}").is_some());
+    assert!(shortcut.note(look + VOUCHED + BATCH_SPACING, [&row()]).is_ok());
     shortcut.close();
-    assert!(shortcut.note(look + VOUCHED + 2 * BATCH_SPACING, new_id(), "{}").is_none());
+    assert!(shortcut.note(look + VOUCHED + 2 * BATCH_SPACING, [&row()]).is_err());
     assert_eq!(left(&folder).len(), 2);
 }
 
 #[test]
-fn a_few_rows_at_once_go_the_short_way_and_a_crowd_goes_the_long_way_together() {
+fn a_few_rows_at_once_are_no_crowd_and_a_crowd_ends_when_fewer_come() {
     let folder = Folder::new();
     let shortcut = shortcut(&folder);
     let now = Instant::now();
-    shortcut.vouch(now);
     for _ in 0..AT_ONCE {
-        assert!(shortcut.note(now, new_id(), "{}").is_some());
+        assert!(!shortcut.is_in_crowd(now));
     }
     for number in 0..10 {
-        assert!(shortcut.note(now + number * BATCH_SPACING / 2, new_id(), "{}").is_none(), "they keep coming");
+        assert!(shortcut.is_in_crowd(now + number * BATCH_SPACING / 2), "they keep coming");
     }
     let later = now + 5 * BATCH_SPACING;
-    assert!(shortcut.note(later + BATCH_SPACING, new_id(), "{}").is_some(), "this one had time");
-    assert!(shortcut.note(later + BATCH_SPACING, new_id(), "{}").is_none(), "and the next one had not");
+    assert!(!shortcut.is_in_crowd(later + BATCH_SPACING), "this one had time");
+    assert!(shortcut.is_in_crowd(later + BATCH_SPACING), "and the next one had not");
 }
 
 #[test]
@@ -58,9 +61,9 @@ fn nobody_waits_for_files_that_are_in_use() {
     let now = Instant::now() + BATCH_SPACING;
     shortcut.vouch(now);
     let in_use = shortcut.recent();
-    assert!(thread::scope(|scope| scope.spawn(|| shortcut.note(now, new_id(), "{}").is_none()).join().expect("no panic")));
+    assert!(thread::scope(|scope| scope.spawn(|| shortcut.note(now, [&row()]).err() == Some(Missed::Busy)).join().expect("no panic")));
     drop(in_use);
-    assert!(shortcut.note(now + BATCH_SPACING, new_id(), "{}").is_some());
+    assert!(shortcut.note(now + BATCH_SPACING, [&row()]).is_ok());
 }
 
 #[tokio::test]
@@ -70,13 +73,13 @@ async fn after_a_write_that_waited_for_the_disk_the_long_way_is_taken_for_a_whil
     let before = Instant::now() + BATCH_SPACING;
     tokio::time::sleep(BATCH_SPACING + SLOW).await;
     shortcut.vouch(before);
-    assert!(shortcut.note(before, new_id(), "{}").is_some(), "the row is durable all the same");
+    assert!(shortcut.note(before, [&row()]).is_ok(), "the row is durable all the same");
     for later in [REST / 2, REST - BATCH_SPACING] {
         shortcut.vouch(before + later);
-        assert!(shortcut.note(before + later, new_id(), "{}").is_none(), "the database's lock says nothing about the disk");
+        assert!(shortcut.note(before + later, [&row()]).is_err(), "the database's lock says nothing about the disk");
     }
     shortcut.vouch(before + REST);
-    assert!(shortcut.note(before + REST, new_id(), "{}").is_some());
+    assert!(shortcut.note(before + REST, [&row()]).is_ok());
 }
 
 /// Four threads note a thousand rows, some between any two steps of a writer that turns, takes, fails and frees.
@@ -92,10 +95,9 @@ fn at_every_moment_each_row_is_in_a_file_or_in_the_database() {
         while left_to_note.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
             let id = new_id();
             loop {
-                // Far enough from the others to need no company.
                 let now = shortcut.made + BATCH_SPACING * moment.fetch_add(1, Ordering::Relaxed);
                 shortcut.vouch(now);
-                if let Some(_recent) = shortcut.note(now, id, "{}") {
+                if let Ok(_recent) = shortcut.note(now, [&(id, "{}".to_owned())]) {
                     queue.write(Row::Noted { id, record: String::new() });
                     noted.lock().expect("no panic").insert(id.to_string());
                     break;
