@@ -100,10 +100,14 @@ impl Steps {
 ///
 /// Safe: dropping it closes the connection, which cancels the request.
 pub async fn open(provider: Arc<Provider>, call: Arc<Call>, steps: Arc<Steps>) -> Result<Answer, OpenError> {
-    let way = provider.way().await.ok_or_else(OpenError::closed)?;
+    // What is rare is in a box of its own here and below, so that the usual way, a connection that rested, is in a small one: each stream makes it.
+    let way = match provider.way_now() {
+        Some(way) => way,
+        None => Box::pin(provider.way()).await.ok_or_else(OpenError::closed)?,
+    };
     steps.reach(Phase::Connecting);
     let (head, wire) = match way {
-        Way::Shared(place) => over_shared_or_own(&provider, place, &call, &steps).await?,
+        Way::Shared(place) => Box::pin(over_shared_or_own(&provider, place, &call, &steps)).await?,
         Way::Own(slot) => over_own(&provider, slot, &call, &steps).await?,
     };
     if provider.is_the_proxys(head.status) {
@@ -133,6 +137,10 @@ async fn over_own(provider: &Provider, slot: Slot, call: &Call, steps: &Arc<Step
             result => return on_own(result, slot),
         }
     }
+    Box::pin(over_fresh(provider, slot, call, steps)).await
+}
+
+async fn over_fresh(provider: &Provider, slot: Slot, call: &Call, steps: &Arc<Steps>) -> Result<(AnswerHead, Wire), OpenError> {
     let io = provider.connect().await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;
     if io.negotiated_http2() || provider.http2_policy() == Http2::Always {
         let place = provider.http2.adopt(io, slot).await.map_err(|error| OpenError::new(Failure::ConnectFailed, &error))?;

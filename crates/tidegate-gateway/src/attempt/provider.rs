@@ -184,8 +184,9 @@ impl Provider {
         Arc::clone(&self.slots).acquire_owned().await.ok()
     }
 
-    /// In the order of what delays the fewest: a connection with room, another connection, a connection with many streams.
-    fn way_now(&self) -> Option<Way> {
+    /// A way that is free now. In the order of what delays the fewest: a connection with room, another connection, a connection with many streams.
+    #[must_use]
+    pub fn way_now(&self) -> Option<Way> {
         let another = || Arc::clone(&self.slots).try_acquire_owned().ok();
         let with_ease = self.http2.place_with_ease().map(Way::Shared);
         with_ease.or_else(|| another().map(Way::Own)).or_else(|| self.http2.place_anywhere().map(Way::Shared))
