@@ -17,6 +17,8 @@ use crate::{
 const QUEUES: [Kind; 2] = [Kind::Redis, Kind::Kafka];
 const MEANING: &str = include_str!("report/meaning.md");
 
+const MISSED: &str = "**no**";
+
 /// The tables: figures with a target, what stands beside them, what being ready for failure costs, and sessions, alone and behind a queue.
 pub(crate) fn tables(findings: &Findings) -> String {
     let (targets, beside): (Vec<_>, Vec<_>) =
@@ -63,7 +65,7 @@ fn target_cells(facts: &Facts, target: Target, findings: &Findings) -> [String; 
         ratio(tidegate, nginx),
         bound(facts, target.must),
         bound(facts, target.aim),
-        verdict((target.must, target.aim), tidegate, nginx).to_owned(),
+        target_verdict(target, tidegate, nginx),
         with_unit(facts, target.nginx_then),
     ]
 }
@@ -98,6 +100,16 @@ fn beside_cells(facts: &Facts, findings: &Findings) -> [String; 4] {
     [facts.label.to_owned(), direct, nginx, tidegate]
 }
 
+/// The best bound that is kept, and where none is, whether one would be kept in proportion to nginx on the machine that the bounds were set on.
+fn target_verdict(target: Target, tidegate: Option<f64>, nginx: Option<f64>) -> String {
+    let kept = verdict((target.must, target.aim), tidegate, nginx);
+    let scaled = nginx.map(|now| [target.must, target.aim].map(|bound| bound.in_proportion(target.nginx_then, now)));
+    match scaled.map(|[must, aim]| verdict((must, aim), tidegate, nginx)) {
+        Some(in_proportion) if kept == MISSED && in_proportion != MISSED => format!("{MISSED}; in proportion to nginx: {in_proportion}"),
+        _ => kept.to_owned(),
+    }
+}
+
 /// The best bound that is kept; a missed *must* is set off.
 fn verdict((must, aim): (Bound, Bound), tidegate: Option<f64>, nginx: Option<f64>) -> &'static str {
     let kept = tidegate.and_then(|value| must.keeps(value, nginx).zip(aim.keeps(value, nginx)));
@@ -105,7 +117,7 @@ fn verdict((must, aim): (Bound, Bound), tidegate: Option<f64>, nginx: Option<f64
         None => "–",
         Some((_, true)) => "aim",
         Some((true, false)) => "must",
-        Some((false, false)) => "**no**",
+        Some((false, false)) => MISSED,
     }
 }
 

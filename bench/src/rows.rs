@@ -64,6 +64,14 @@ impl Bound {
             Self::Value(most) => Some(value <= most),
         }
     }
+
+    /// The same in proportion to nginx: a bound that was set where nginx took `then` and is judged where it takes `now`.
+    pub(crate) fn in_proportion(self, then: f64, now: f64) -> Self {
+        match self {
+            Self::Value(most) if then > 0.0 => Self::Value(most * now / then),
+            bound => bound,
+        }
+    }
 }
 
 /// What a row is about.

@@ -26,6 +26,13 @@ fn an_absolute_target_is_judged_without_nginx() {
 }
 
 #[test]
+fn an_absolute_target_that_is_missed_where_nginx_is_slower_too_says_how_it_stands_in_proportion() {
+    let met = |nginx, tidegate| line(&findings(Row::SmallCpu, &[nginx], &[tidegate]), "small whole request")[8].clone();
+    assert_eq!(met(27.2, 69.9), "**no**; in proportion to nginx: must");
+    assert_eq!([met(27.2, 70.1), met(13.6, 35.1), met(27.2, 34.9), met(10.0, 34.9)], ["**no**", "**no**", "must", "must"]);
+}
+
+#[test]
 fn several_rounds_show_their_median_and_their_ends() {
     let cells = line(&findings(Row::FlatRate, &[1_234_567.0, 999.4, 12_000.0], &[]), "events per second, flat out");
     assert_eq!(cells[3], "12,000 /s (999–1,234,567)");

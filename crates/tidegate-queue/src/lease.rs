@@ -122,7 +122,7 @@ impl Lease {
     }
 
     /// What the worker wants to find again of this task, should it die as soon as the task has its end: kept with that end, in the same step, for
-    /// [`crate::Queue::memo`]. The last one counts. The queue doesn't read it.
+    /// [`crate::Queue::memos`]. The last one counts. The queue doesn't read it.
     pub fn memo(&mut self, memo: Bytes) {
         on_backend!(&mut self.0, lease => lease.memo(memo));
     }
