@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tidegate_core::id::{SessionId, StreamId, TaskId};
 use tidegate_core::record::StreamRecord;
 use tidegate_ledger::{Interrupted, LedgerError};
-use tidegate_queue::{Queue, QueueError};
+use tidegate_queue::Queue;
 
 use crate::drain::Stage;
 use crate::gateway::Gateway;
@@ -56,8 +56,9 @@ async fn mend_all(gateway: &Gateway, queue: &Queue) -> Result<usize, LedgerError
     let tasks: Vec<(SessionId, TaskId)> = left.iter().map(|left| (left.session, left.task)).collect();
     let memos = loop {
         match queue.memos(&tasks).await {
-            Err(QueueError::Unavailable(_)) => tokio::time::sleep(ASK_AGAIN).await,
-            memos => break memos.unwrap_or_default(),
+            Ok(memos) => break memos,
+            // Nothing may count as compared before it was.
+            Err(_) => tokio::time::sleep(ASK_AGAIN).await,
         }
     };
     let ended = left.iter().filter_map(|left| {
