@@ -76,11 +76,16 @@ ids! {
     TaskId = "task";
 }
 
-/// Writes the number's lowest digits, as many as there is room for.
+/// Writes the number's lowest digits, as many as there is room for. Twelve at a time, which fit into a machine word.
 fn encode(mut number: u128, text: &mut [u8]) {
-    for byte in text.iter_mut().rev() {
-        *byte = ALPHABET[usize::from(number.to_le_bytes()[0] & 31)];
-        number >>= 5;
+    for digits in text.rchunks_mut(12) {
+        let [low @ .., _, _, _, _, _, _, _, _] = number.to_le_bytes();
+        let mut word = u64::from_le_bytes(low);
+        for byte in digits.iter_mut().rev() {
+            *byte = ALPHABET[usize::from(word.to_le_bytes()[0] & 31)];
+            word >>= 5;
+        }
+        number >>= 60;
     }
 }
 

@@ -58,7 +58,7 @@ impl Entry {
     #[expect(clippy::needless_pass_by_value, reason = "the record is final: nobody may change it after it was handed over")]
     pub fn settle(mut self, record: StreamRecord) {
         if let (Some(place), Some(opened)) = (self.place.take(), self.opened) {
-            place.hand_over(|place| Row::End { opened, id: self.id, record: row::text(&record), place });
+            row::with_text(&record, |text| place.hand_over(|place| Row::End { opened, id: self.id, place }, text));
         }
     }
 }
@@ -68,7 +68,7 @@ impl Drop for Entry {
         // Without an open row there is nothing to close.
         if let (Some(place), Some(opened)) = (self.place.take(), self.opened) {
             let completed_ms = unix_millis().saturating_sub(self.created_unix_ms);
-            place.hand_over(|place| Row::GiveUp { opened, as_what: self.if_dropped, completed_ms, place });
+            place.hand_over(|place| Row::GiveUp { opened, as_what: self.if_dropped, completed_ms, place }, &[]);
         }
     }
 }
@@ -138,9 +138,9 @@ impl Place {
     }
 
     /// Sends a row that keeps this place until it is written.
-    fn hand_over(self, row: impl FnOnce(Self) -> Row) {
+    fn hand_over(self, row: impl FnOnce(Self) -> Row, text: &[u8]) {
         let shared = Arc::clone(&self.shared);
-        if shared.queue.write(row(self)).is_none() {
+        if shared.queue.write(row(self), text).is_none() {
             tracing::warn!("a stream ended after the ledger was closed; it will be marked interrupted");
         }
     }

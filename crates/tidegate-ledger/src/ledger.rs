@@ -145,20 +145,20 @@ impl Ledger {
         }
         let place = Place::take(&self.shared).ok_or(LedgerError::Full)?;
         let mut entry = Entry::new(opening.id, opening.created_unix_ms, place);
-        let row = (opening.id, row::text(&opening.record));
-        let (now, queue) = (Instant::now(), &self.shared.queue);
-        if !self.shortcut.is_in_crowd(now)
-            && let Ok(_noted) = self.shortcut.note(now, [&row])
-        {
-            let (id, record) = row;
-            entry.opened = Some(queue.write(Row::Noted { id, record }).ok_or(LedgerError::Unavailable)?);
-            return Ok(Begun::Noted(entry));
-        }
-        let ((_, record), deadline) = (row, now + self.wait);
-        if self.shortcut.is_open(now) {
-            return Ok(Begun::InTurn(Seat::take(&self.shortcut, queue, entry, record, deadline)));
-        }
-        queue.open(entry, record, deadline).map(Begun::Waits).ok_or(LedgerError::Unavailable)
+        row::with_text(&opening.record, |text| {
+            let (id, now, queue) = (opening.id, Instant::now(), &self.shared.queue);
+            if !self.shortcut.is_in_crowd(now)
+                && let Ok(_noted) = self.shortcut.note(now, [(id, text)])
+            {
+                entry.opened = Some(queue.write(Row::Noted { id }, text).ok_or(LedgerError::Unavailable)?);
+                return Ok(Begun::Noted(entry));
+            }
+            let deadline = now + self.wait;
+            if self.shortcut.is_open(now) {
+                return Ok(Begun::InTurn(Seat::take(&self.shortcut, queue, entry, text, deadline)));
+            }
+            queue.open(entry, text, deadline).map(Begun::Waits).ok_or(LedgerError::Unavailable)
+        })
     }
 
     /// Says how a stream had ended that was marked as interrupted, because its gateway died before it could write so; returns when that is in
@@ -174,7 +174,7 @@ impl Ledger {
     pub async fn amend(&self, id: StreamId, record: &StreamRecord) -> Result<(), LedgerError> {
         let mut place = Place::take(&self.shared).ok_or(LedgerError::Full)?;
         let written = place.tells_when_written();
-        self.shared.queue.write(Row::Amend { id, record: row::text(record), place });
+        row::with_text(record, |text| self.shared.queue.write(Row::Amend { id, place }, text));
         match time::timeout(self.wait, written).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(LedgerError::Unavailable),

@@ -1,5 +1,6 @@
 //! What waits for the writer.
 
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::LedgerError;
 use crate::entry::{Entry, IfDropped, Place};
 use crate::reply::{self, Answer, Reply};
+use crate::row::{Span, Texts};
 use crate::store::Numbers;
 
 /// Longest time that an ended stream's row waits for company: somebody who waits for an open row brings it along, so it rarely costs a
@@ -21,25 +23,25 @@ const LINGER: Duration = Duration::from_millis(5);
 #[derive(Debug)]
 pub(crate) enum Request {
     /// Write a row, whose number is `n`.
-    Write { n: i64, row: Row },
+    Write { n: i64, row: Row, text: Span },
     /// Read a record, after everything before it was written.
     Read { id: StreamId, reply: oneshot::Sender<Result<Option<StreamRecord>, LedgerError>> },
     /// Write what waits, then end.
     Close { reply: oneshot::Sender<Result<(), LedgerError>> },
 }
 
-/// One row to write.
+/// One row to write, without its text.
 #[derive(Debug)]
 pub(crate) enum Row {
     /// A stream begins, and somebody waits for it until `deadline`.
-    Open { record: String, entry: Entry, reply: Reply, deadline: Instant },
+    Open { entry: Entry, reply: Reply, deadline: Instant },
     /// A stream has begun: its open row is durable already, by the short way.
-    Noted { id: StreamId, record: String },
+    Noted { id: StreamId },
     /// A stream ended.
-    End { opened: i64, id: StreamId, record: String, place: Place },
+    End { opened: i64, id: StreamId, place: Place },
     /// A stream that was marked as interrupted had ended so.
-    Amend { id: StreamId, record: String, place: Place },
-    /// A stream ended without a record of its own.
+    Amend { id: StreamId, place: Place },
+    /// A stream ended without a record, and so without a text, of its own.
     GiveUp { opened: i64, as_what: IfDropped, completed_ms: u64, place: Place },
 }
 
@@ -61,9 +63,16 @@ pub(crate) struct Queue {
     failing: AtomicBool,
 }
 
+/// Requests, and the texts of their rows.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) requests: Vec<Request>,
+    pub(crate) texts: Texts,
+}
+
 #[derive(Debug, Default)]
 struct Waiting {
-    requests: Vec<Request>,
+    batch: Batch,
     /// Given out here, so that rows come to the writer in the order of their numbers.
     numbers: Numbers,
     urgent: bool,
@@ -88,7 +97,7 @@ impl Waiting {
             || match sleep {
                 Sleep::Undisturbed => false,
                 Sleep::UntilUrgent => self.urgent,
-                Sleep::UntilAny => !self.requests.is_empty(),
+                Sleep::UntilAny => !self.batch.requests.is_empty(),
             }
     }
 }
@@ -100,35 +109,36 @@ impl Queue {
     }
 
     /// Hands a row over and gives its number. `None` when the ledger is closed; the row is dropped then.
-    pub(crate) fn write(&self, row: Row) -> Option<i64> {
+    pub(crate) fn write(&self, row: Row, text: &[u8]) -> Option<i64> {
         let mut waiting = self.lock();
         let n = waiting.numbers.next();
-        self.push(waiting, Request::Write { n, row }).then_some(n)
+        let text = waiting.batch.texts.add(text);
+        self.push(waiting, Request::Write { n, row, text }).then_some(n)
     }
 
     /// Hands over an open row that is not durable yet, and gives where it will be told. `None` when the ledger is closed.
-    pub(crate) fn open(&self, entry: Entry, record: String, deadline: Instant) -> Option<Answer> {
+    pub(crate) fn open(&self, entry: Entry, text: &[u8], deadline: Instant) -> Option<Answer> {
         let (reply, answer) = reply::channel();
-        self.write(Row::Open { record, entry, reply, deadline }).map(|_| answer)
+        self.write(Row::Open { entry, reply, deadline }, text).map(|_| answer)
     }
 
     /// Hands over open rows that are durable already, and gives the number of each, 0 where there is none. `None` when the ledger is closed; then
     /// nothing is taken.
-    pub(crate) fn noted(&self, rows: &mut [Option<(StreamId, String)>]) -> Option<Vec<i64>> {
+    pub(crate) fn noted(&self, rows: &[Option<(StreamId, Span)>], of: &Texts) -> Option<Vec<i64>> {
         let mut waiting = self.lock();
         if waiting.closed {
             return None;
         }
-        let Waiting { requests, numbers, .. } = &mut *waiting;
+        let Waiting { batch: Batch { requests, texts }, numbers, .. } = &mut *waiting;
         let before = requests.len();
-        let number = |row: &mut Option<(StreamId, String)>| {
-            let Some((id, record)) = row.take() else { return 0 };
-            let n = numbers.next();
-            requests.push(Request::Write { n, row: Row::Noted { id, record } });
+        let number = |row: &Option<(StreamId, Span)>| {
+            let Some((id, text)) = *row else { return 0 };
+            let (n, text) = (numbers.next(), texts.add(of.get(text)));
+            requests.push(Request::Write { n, row: Row::Noted { id }, text });
             n
         };
-        let numbers = rows.iter_mut().map(number).collect();
-        self.pending.fetch_add(waiting.requests.len() - before, Ordering::Relaxed);
+        let numbers = rows.iter().map(number).collect();
+        self.pending.fetch_add(requests.len() - before, Ordering::Relaxed);
         self.wake(waiting);
         Some(numbers)
     }
@@ -149,7 +159,7 @@ impl Queue {
         }
         waiting.closed = matches!(request, Request::Close { .. });
         waiting.urgent |= request.is_urgent();
-        waiting.requests.push(request);
+        waiting.batch.requests.push(request);
         self.wake(waiting);
         true
     }
@@ -166,16 +176,16 @@ impl Queue {
     /// Waits up to `patience` for something, then until `earliest` for more of it, then up to [`LINGER`] for somebody who cannot wait.
     pub(crate) fn wait(&self, patience: Duration, earliest: Instant) {
         let waiting = self.sleep(self.lock(), Sleep::UntilAny, patience);
-        if !waiting.requests.is_empty() {
+        if !waiting.batch.requests.is_empty() {
             let waiting = self.sleep(waiting, Sleep::Undisturbed, earliest.saturating_duration_since(Instant::now()));
             drop(self.sleep(waiting, Sleep::UntilUrgent, LINGER));
         }
     }
 
-    /// Takes everything into `batch`. False when the queue is closed: nothing will come after this.
-    pub(crate) fn take(&self, batch: &mut Vec<Request>) -> bool {
+    /// Takes everything in exchange for `batch`, which is empty. False when the queue is closed: nothing will come after this.
+    pub(crate) fn take(&self, batch: &mut Batch) -> bool {
         let mut waiting = self.lock();
-        batch.append(&mut waiting.requests);
+        mem::swap(batch, &mut waiting.batch);
         waiting.urgent = false;
         !waiting.closed
     }

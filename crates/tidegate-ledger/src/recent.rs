@@ -11,12 +11,14 @@
 //! One line is one row: `round o|e id record round`, where `o` and `e` say that the stream opened or ended. A file that is free begins a new
 //! round, which writes over the lines of the last one, because pages that the system has at hand are cheaper than new ones.
 
-use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Seek, Write};
 use std::mem;
 use std::path::{Path, PathBuf};
 
+use tidegate_core::id::StreamId;
+
+use crate::row::Texts;
 use crate::tables::Fact;
 
 /// The files `<ledger>.recent` and `<ledger>.recent2`.
@@ -63,22 +65,22 @@ impl Recent {
     }
 
     /// Adds streams' open rows. True when they will survive the end of the process.
-    pub(crate) fn append_open<'a, Id: Display + 'a>(&mut self, rows: impl IntoIterator<Item = &'a (Id, String)>) -> bool {
+    pub(crate) fn append_open<'a>(&mut self, rows: impl IntoIterator<Item = (StreamId, &'a [u8])>) -> bool {
         self.lines.clear();
-        for (id, record) in rows {
-            self.current.line(&mut self.lines, "o", id, record);
+        for (id, text) in rows {
+            self.current.line(&mut self.lines, "o", id, text);
         }
         self.current.append(&self.lines)
     }
 
     /// Adds the rows that are not here yet. True when all will survive the end of the process; false when the database has to take them at once.
-    pub(crate) fn append(&mut self, facts: &[Fact]) -> bool {
+    pub(crate) fn append(&mut self, facts: &[Fact], texts: &Texts) -> bool {
         self.lines.clear();
         for fact in facts {
             match fact {
                 Fact::Open { is_noted: true, .. } => {}
-                Fact::Open { id, record, .. } => self.current.line(&mut self.lines, "o", id, record),
-                Fact::End { id, record, .. } => self.current.line(&mut self.lines, "e", id, record),
+                Fact::Open { id, text, .. } => self.current.line(&mut self.lines, "o", *id, texts.get(*text)),
+                Fact::End { id, text, .. } => self.current.line(&mut self.lines, "e", *id, texts.get(*text)),
                 // Rare, and about what is in the database.
                 Fact::Amend { .. } | Fact::GiveUp { .. } => return false,
             }
@@ -126,10 +128,12 @@ impl Half {
         Ok(Self { path, file, round: 1, is_torn: false })
     }
 
-    fn line(&mut self, lines: &mut Vec<u8>, kind: &str, id: impl Display, record: &str) {
+    fn line(&mut self, lines: &mut Vec<u8>, kind: &str, id: StreamId, text: &[u8]) {
         let round = self.round;
         // Memory takes every line.
-        self.is_torn |= writeln!(lines, "{round} {kind} {id} {record} {round}").is_err();
+        self.is_torn |= write!(lines, "{round} {kind} {id} ").is_err();
+        lines.extend_from_slice(text);
+        self.is_torn |= writeln!(lines, " {round}").is_err();
     }
 
     fn append(&mut self, lines: &[u8]) -> bool {

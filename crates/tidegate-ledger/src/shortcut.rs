@@ -67,7 +67,7 @@ impl Shortcut {
     pub(crate) fn note<'a>(
         &self,
         now: Instant,
-        rows: impl IntoIterator<Item = &'a (StreamId, String)>,
+        rows: impl IntoIterator<Item = (StreamId, &'a [u8])>,
     ) -> Result<MutexGuard<'_, Recent>, Missed> {
         let mut recent = self.recent.try_lock().map_err(|_| Missed::Busy)?;
         // Looked at under the lock, so that after the writer's end nothing is added to files that may be another gateway's.

@@ -8,7 +8,7 @@ use tidegate_core::record::{DisconnectSource, Status, StreamRecord};
 
 use crate::entry::{IfDropped, Place};
 use crate::recent::Left;
-use crate::row;
+use crate::row::{self, Column, Span, Texts};
 use crate::store::{LOCK_WAIT, Numbers, number_at, unix_millis};
 
 /// Old rows that go in one transaction, which takes some milliseconds.
@@ -17,15 +17,15 @@ pub(crate) const SWEEP_ROWS: usize = 256;
 /// Each side by itself, because SQLite finds the largest key of a table at once and that of a view by reading all of it.
 const LAST_NUMBER: &str = "SELECT max(coalesce((SELECT max(n) FROM ended_streams), 0), coalesce((SELECT max(n) FROM open_streams), 0))";
 
-/// A change of one stream. What is there already stays, so that applying one twice is the same as once.
+/// A change of one stream, without its text. What is there already stays, so that applying one twice is the same as once.
 #[derive(Debug)]
 pub(crate) enum Fact {
     /// It opened; `is_noted` says that [`Recent`](crate::recent::Recent) has the row by the short way.
-    Open { n: i64, id: String, record: String, is_noted: bool },
+    Open { n: i64, id: StreamId, text: Span, is_noted: bool },
     /// It ended; `opened` is the number of its open row.
-    End { n: i64, id: String, opened: i64, record: String, place: Place },
+    End { n: i64, id: StreamId, opened: i64, text: Span, place: Place },
     /// It was marked as interrupted, and had ended so.
-    Amend { n: i64, id: String, record: String, place: Place },
+    Amend { n: i64, id: StreamId, text: Span, place: Place },
     /// It ended without a record of its own.
     GiveUp { n: i64, opened: i64, as_what: IfDropped, completed_ms: u64, place: Place },
 }
@@ -60,7 +60,7 @@ impl Tables {
     }
 
     /// Writes all changes, or none.
-    pub(crate) fn apply(&self, facts: &[Fact]) -> rusqlite::Result<()> {
+    pub(crate) fn apply(&self, facts: &[Fact], texts: &Texts) -> rusqlite::Result<()> {
         in_transaction(&self.conn, |conn| {
             // Ignoring what is there is cheaper than replacing it: nothing can have to be undone row by row.
             let mut open = conn.prepare_cached("INSERT OR IGNORE INTO open_streams (n, id, record) VALUES (?1, ?2, ?3)")?;
@@ -72,19 +72,20 @@ impl Tables {
             let ending = |fact: &Fact| if let Fact::End { opened, .. } = fact { Some(*opened) } else { None };
             let mut short: Vec<i64> = facts.iter().filter_map(ending).filter(|opened| *opened >= first).collect();
             short.sort_unstable();
+            let column = |text: &Span| Column(texts.get(*text));
             for fact in facts {
                 match fact {
                     Fact::Open { n, .. } if short.binary_search(n).is_ok() => {}
-                    Fact::Open { n, id, record, .. } => {
-                        open.execute(params![n, id, record])?;
+                    Fact::Open { n, id, text, .. } => {
+                        open.execute(params![n, id.to_string(), column(text)])?;
                     }
-                    Fact::End { n, id, opened, record, .. } => {
-                        end.execute(params![n, id, record])?;
+                    Fact::End { n, id, opened, text, .. } => {
+                        end.execute(params![n, id.to_string(), column(text)])?;
                         if *opened < first {
                             close.execute([opened])?;
                         }
                     }
-                    Fact::Amend { n, id, record, .. } => amend(conn, *n, id, record)?,
+                    Fact::Amend { n, id, text, .. } => amend(conn, *n, *id, column(text))?,
                     Fact::GiveUp { n, opened, as_what, completed_ms, .. } => {
                         give_up(conn, *opened, *n, *as_what, Some(*completed_ms))?;
                         close.execute([opened])?;
@@ -178,12 +179,12 @@ fn give_up(conn: &Connection, opened: i64, n: i64, as_what: IfDropped, completed
 }
 
 /// Says of a stream that was marked as interrupted how it had ended.
-fn amend(conn: &Connection, n: i64, id: &str, record: &str) -> rusqlite::Result<()> {
+fn amend(conn: &Connection, n: i64, id: StreamId, record: Column<'_>) -> rusqlite::Result<()> {
     let mut replace = conn.prepare_cached(
         "INSERT OR REPLACE INTO ended_streams (n, id, record)
          SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM ended_streams WHERE id = ?2 AND record ->> 'status' = ?4)",
     )?;
-    replace.execute(params![n, id, record, Status::Interrupted.name()]).map(|_| ())
+    replace.execute(params![n, id.to_string(), record, Status::Interrupted.name()]).map(|_| ())
 }
 
 /// Runs `work` in one write transaction, all or nothing.

@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -16,6 +15,7 @@ use tokio::task;
 use crate::entry::Entry;
 use crate::queue::Queue;
 use crate::reply::Answer;
+use crate::row::{Span, Texts};
 use crate::shortcut::{Missed, Shortcut};
 
 /// For how many turns a row waits while the files are in use.
@@ -35,7 +35,7 @@ struct Turn {
 
 enum Rows {
     /// They will be written. `None`: that one took the long way.
-    Waiting(Vec<Option<(StreamId, String)>>),
+    Waiting(Vec<Option<(StreamId, Span)>>, Texts),
     /// They are durable, and the writer has them by these numbers.
     Noted(Vec<i64>),
 }
@@ -53,19 +53,20 @@ pub(crate) struct Seat {
 
 impl Seat {
     /// Adds a row to those of this thread's turn.
-    pub(crate) fn take(shortcut: &Arc<Shortcut>, queue: &Arc<Queue>, entry: Entry, record: String, deadline: Instant) -> Self {
-        let row = Some((entry.id(), record));
+    pub(crate) fn take(shortcut: &Arc<Shortcut>, queue: &Arc<Queue>, entry: Entry, text: &[u8], deadline: Instant) -> Self {
+        let id = entry.id();
         let (turn, at) = CURRENT.with_borrow_mut(|current| {
             if let Some(turn) = current.upgrade().filter(|turn| Arc::ptr_eq(&turn.shortcut, shortcut)) {
                 let mut rows = turn.rows();
-                if let Rows::Waiting(waiting) = &mut *rows {
+                if let Rows::Waiting(waiting, texts) = &mut *rows {
                     let at = waiting.len();
-                    waiting.push(row);
+                    waiting.push(Some((id, texts.add(text))));
                     drop(rows);
                     return (turn, at);
                 }
             }
-            let rows = Mutex::new(Rows::Waiting(vec![row]));
+            let mut texts = Texts::default();
+            let rows = Mutex::new(Rows::Waiting(vec![Some((id, texts.add(text)))], texts));
             let turn = Arc::new(Turn { shortcut: Arc::clone(shortcut), queue: Arc::clone(queue), rows });
             *current = Arc::downgrade(&turn);
             (turn, 0)
@@ -91,9 +92,9 @@ impl Seat {
                 entry.opened = numbers.get(self.at).copied();
                 Some(Ok(entry))
             }
-            Rows::Waiting(waiting) => {
-                let (_, record) = mem::take(waiting.get_mut(self.at)?)?;
-                self.turn.queue.open(entry, record, self.deadline).map(Err)
+            Rows::Waiting(waiting, texts) => {
+                let (_, text) = waiting.get_mut(self.at)?.take()?;
+                self.turn.queue.open(entry, texts.get(text), self.deadline).map(Err)
             }
         }
     }
@@ -115,9 +116,9 @@ impl Turn {
     /// Makes all of its rows durable, where that is not done.
     fn write(&self, now: Instant) -> Result<(), Missed> {
         let mut rows = self.rows();
-        let Rows::Waiting(waiting) = &mut *rows else { return Ok(()) };
-        let noted = self.shortcut.note(now, waiting.iter().flatten())?;
-        let numbers = self.queue.noted(waiting).ok_or(Missed::Closed)?;
+        let Rows::Waiting(waiting, texts) = &*rows else { return Ok(()) };
+        let noted = self.shortcut.note(now, waiting.iter().flatten().map(|(id, text)| (*id, texts.get(*text))))?;
+        let numbers = self.queue.noted(waiting, texts).ok_or(Missed::Closed)?;
         drop(noted);
         *rows = Rows::Noted(numbers);
         Ok(())

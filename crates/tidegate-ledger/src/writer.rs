@@ -15,13 +15,14 @@ use tokio::sync::oneshot;
 use crate::entry::{Entry, IfDropped};
 use crate::keeper::Keeper;
 use crate::key_table::KeyTable;
-use crate::queue::{Queue, Request, Row};
+use crate::queue::{Batch, Queue, Request, Row};
 use crate::recent::{self, Recent};
 use crate::reply::{Reply, Tidings};
 use crate::shortcut::Shortcut;
 use crate::store::{self, Numbers, WriterLock};
 use crate::tables::{Fact, SWEEP_ROWS, Tables};
-use crate::{Durability, LedgerError, LedgerSettings, row};
+use crate::row::{self, Texts};
+use crate::{Durability, LedgerError, LedgerSettings};
 
 /// While rows keep coming, the database takes them together, this far apart; each is durable in [`Recent`] before. A row that comes after a
 /// quiet moment goes into the database at once.
@@ -102,6 +103,7 @@ struct Writer {
     queue: Arc<Queue>,
     /// What the database does not have yet, in order.
     facts: Vec<Fact>,
+    texts: Texts,
     /// Who waits for an open row, or did.
     waiters: Vec<Waiter>,
     /// Streams that have begun and not ended.
@@ -129,6 +131,7 @@ impl Writer {
             shortcut,
             queue,
             facts: Vec::new(),
+            texts: Texts::default(),
             waiters: Vec::new(),
             open: 0,
             batch_at: now,
@@ -142,21 +145,22 @@ impl Writer {
 
     /// Writes until the queue is closed, then what is left. Returns whom to tell, and what.
     fn run(&mut self) -> (Option<CloseReply>, Result<(), LedgerError>) {
-        let mut requests = Vec::new();
+        let mut batch = Batch::default();
         let mut readers: Vec<Reader> = Vec::new();
         let mut close = None;
         let mut goes_on = true;
         while goes_on {
             self.queue.wait(self.patience(), self.batch_at);
-            goes_on = self.take_waiting(&mut requests);
+            goes_on = self.take_waiting(&mut batch);
             let durable = self.facts.len();
-            for request in requests.drain(..) {
+            for request in batch.requests.drain(..) {
                 match request {
-                    Request::Write { n, row } => self.take(n, row),
+                    Request::Write { n, row, text } => self.take(n, row, batch.texts.get(text)),
                     Request::Read { id, reply } => readers.push((id, reply)),
                     Request::Close { reply } => close = Some(reply),
                 }
             }
+            batch.texts.clear();
             self.write(durable);
             for (id, reply) in readers.drain(..) {
                 let _ = reply.send(self.read(id));
@@ -173,28 +177,29 @@ impl Writer {
     }
 
     /// Takes everything, and turns the files of the last moments where that is possible: what is in the one that rests is then taken.
-    fn take_waiting(&self, requests: &mut Vec<Request>) -> bool {
+    fn take_waiting(&self, batch: &mut Batch) -> bool {
         let mut recent = self.shortcut.recent();
         recent.turn();
-        self.queue.take(requests)
+        self.queue.take(batch)
     }
 
-    fn take(&mut self, n: i64, row: Row) {
+    fn take(&mut self, n: i64, row: Row, text: &[u8]) {
+        let text = self.texts.add(text);
         match row {
-            Row::Open { record, mut entry, reply, deadline } => {
+            Row::Open { mut entry, reply, deadline } => {
                 entry.opened = Some(n);
-                self.facts.push(Fact::Open { n, id: entry.id().to_string(), record, is_noted: false });
+                self.facts.push(Fact::Open { n, id: entry.id(), text, is_noted: false });
                 self.waiters.push(Waiter { entry, reply: Some(reply), deadline });
             }
-            Row::Noted { id, record } => {
+            Row::Noted { id } => {
                 self.open += 1;
-                self.facts.push(Fact::Open { n, id: id.to_string(), record, is_noted: true });
+                self.facts.push(Fact::Open { n, id, text, is_noted: true });
             }
-            Row::End { opened, id, record, place } => {
+            Row::End { opened, id, place } => {
                 self.open = self.open.saturating_sub(1);
-                self.facts.push(Fact::End { n, id: id.to_string(), opened, record, place });
+                self.facts.push(Fact::End { n, id, opened, text, place });
             }
-            Row::Amend { id, record, place } => self.facts.push(Fact::Amend { n, id: id.to_string(), record, place }),
+            Row::Amend { id, place } => self.facts.push(Fact::Amend { n, id, text, place }),
             Row::GiveUp { opened, as_what, completed_ms, place } => {
                 self.open = self.open.saturating_sub(1);
                 self.facts.push(Fact::GiveUp { n, opened, as_what, completed_ms, place });
@@ -218,7 +223,7 @@ impl Writer {
         let must_apply = is_time || (has_fresh && !is_noted);
         if must_apply && !self.facts.is_empty() && !self.apply() && has_fresh && !is_noted {
             // Ends that the database does not take now shall at least survive the process.
-            self.shortcut.recent().append(&self.facts[durable..]);
+            self.shortcut.recent().append(&self.facts[durable..], &self.texts);
         }
     }
 
@@ -230,7 +235,7 @@ impl Writer {
         if looks && !self.tables.is_free() {
             return false;
         }
-        let is_noted = self.shortcut.recent().append(fresh);
+        let is_noted = self.shortcut.recent().append(fresh, &self.texts);
         if looks && is_noted {
             self.lock_at = now + LOCK_SPACING;
             self.shortcut.vouch(now);
@@ -241,7 +246,7 @@ impl Writer {
     /// Gives the database all facts. False when it does not take them: they stay.
     fn apply(&mut self) -> bool {
         let rows = self.facts.len();
-        let applied = self.tables.apply(&self.facts);
+        let applied = self.tables.apply(&self.facts, &self.texts);
         self.apply_at = Instant::now() + if applied.is_ok() { APPLY_SPACING } else { RETRY_PAUSE };
         match &applied {
             Ok(()) => {
@@ -250,6 +255,7 @@ impl Writer {
                 }
                 self.queue.written(rows);
                 self.facts.drain(..).for_each(Fact::tell_written);
+                self.texts.clear();
                 self.shortcut.recent().free();
                 self.shortcut.vouch(Instant::now());
                 self.tell();
@@ -289,10 +295,9 @@ impl Writer {
 
     /// What is not in the database yet is newer than what is.
     fn read(&self, id: StreamId) -> Result<Option<StreamRecord>, LedgerError> {
-        let text = id.to_string();
         let waiting = self.facts.iter().rev().find_map(|fact| match fact {
-            Fact::Open { id, record, .. } | Fact::End { id, record, .. } | Fact::Amend { id, record, .. } if *id == text => {
-                Some(row::read(id, record))
+            Fact::Open { id: of, text, .. } | Fact::End { id: of, text, .. } | Fact::Amend { id: of, text, .. } if *of == id => {
+                Some(row::read(&id.to_string(), self.texts.get(*text)))
             }
             _ => None,
         });

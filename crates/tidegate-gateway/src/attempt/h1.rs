@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
@@ -156,9 +157,11 @@ pub fn parse_head(bytes: &mut BytesMut) -> Result<Option<AnswerHead>, H1Error> {
     if bytes.is_empty() {
         return Ok(None);
     }
-    let mut lines = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut parsed = httparse::Response::new(&mut lines);
-    let length = match parsed.parse(bytes).map_err(|_| H1Error::BadHead("it is not HTTP/1"))? {
+    // Not made empty first: a head has some ten lines.
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let read = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, &mut lines);
+    let length = match read.map_err(|_| H1Error::BadHead("it is not HTTP/1"))? {
         httparse::Status::Partial => return Ok(None),
         httparse::Status::Complete(length) => length,
     };

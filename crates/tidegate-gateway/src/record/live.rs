@@ -192,8 +192,8 @@ impl Live {
             partial: matches!(status, Status::FailedAfterOutput | Status::CancelledAfterOutput),
             disconnect_source: cut.as_ref().and_then(|cut| cut.0),
             disconnect_hint: cut.and_then(|cut| cut.1),
-            selected_model: last.map(|attempt| attempt.target.model.to_string()),
-            provider: last.map(|attempt| attempt.target.provider.to_string()),
+            selected_model: last.map(|attempt| attempt.target.model.as_ref().to_owned()),
+            provider: last.map(|attempt| attempt.target.provider.as_ref().to_owned()),
             time_to_head_ms: after(tally.head),
             time_to_first_event_ms: after(tally.first_event),
             time_to_first_output_ms: after(tally.first_output),
@@ -286,8 +286,8 @@ fn attempt_record(n: u32, attempt: &AttemptTally, arrived: Moment, now: Moment) 
     let fate = attempt.fate.as_ref();
     AttemptRecord {
         n,
-        provider: attempt.target.provider.to_string(),
-        model: attempt.target.model.to_string(),
+        provider: attempt.target.provider.as_ref().to_owned(),
+        model: attempt.target.model.as_ref().to_owned(),
         outcome: fate.map_or(AttemptOutcome::Cancelled, |fate| fate.outcome),
         code: fate.and_then(|fate| fate.failure).map(|failure| failure.code().to_owned()),
         http_status: attempt.http_status,

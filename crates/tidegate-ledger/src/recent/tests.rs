@@ -1,12 +1,20 @@
 use super::*;
 use crate::testing::Folder;
 
-fn opened(id: &str, record: &str) -> Fact {
-    Fact::Open { n: 1, id: id.to_owned(), record: record.to_owned(), is_noted: false }
+/// Streams have letters here.
+fn id(letter: &str) -> StreamId {
+    StreamId::new(u64::from(letter.as_bytes()[0]), 0)
 }
 
-fn append_open(recent: &mut Recent, id: &str) -> bool {
-    recent.append_open([&(id, "{}".to_owned())])
+fn append(recent: &mut Recent, rows: &[(&str, &str)]) -> bool {
+    let mut texts = Texts::default();
+    let mut opened = |(letter, text): &(&str, &str)| Fact::Open { n: 1, id: id(letter), text: texts.add(text.as_bytes()), is_noted: false };
+    let facts: Vec<Fact> = rows.iter().map(&mut opened).collect();
+    recent.append(&facts, &texts)
+}
+
+fn append_open(recent: &mut Recent, letter: &str) -> bool {
+    recent.append_open([(id(letter), b"{}".as_slice())])
 }
 
 fn recent(folder: &Folder) -> Recent {
@@ -22,15 +30,15 @@ fn read(folder: &Folder) -> [Vec<(String, String)>; 2] {
 }
 
 fn pairs(rows: &[(&str, &str)]) -> Vec<(String, String)> {
-    rows.iter().map(|(id, record)| ((*id).to_owned(), (*record).to_owned())).collect()
+    rows.iter().map(|(letter, record)| (id(letter).to_string(), (*record).to_owned())).collect()
 }
 
 #[test]
 fn rows_are_read_in_the_order_in_which_they_came() {
     let folder = Folder::new();
     let mut recent = recent(&folder);
-    assert!(recent.append(&[opened("a", r#"{"x": "1 1"}"#), opened("b", "{}")]));
-    assert!(recent.append_open([&("c", "{}".to_owned()), &("d", "{}".to_owned())]));
+    assert!(append(&mut recent, &[("a", r#"{"x": "1 1"}"#), ("b", "{}")]));
+    assert!(recent.append_open([(id("c"), b"{}".as_slice()), (id("d"), b"{}".as_slice())]));
     assert_eq!(read(&folder), [pairs(&[("a", r#"{"x": "1 1"}"#), ("b", "{}"), ("c", "{}"), ("d", "{}")]), Vec::new()]);
 }
 
@@ -39,8 +47,10 @@ fn a_row_that_is_here_already_is_not_written_again() {
     let folder = Folder::new();
     let mut recent = recent(&folder);
     assert!(append_open(&mut recent, "a"));
-    let noted = Fact::Open { n: 1, id: "a".to_owned(), record: "{}".to_owned(), is_noted: true };
-    assert!(recent.append(&[noted, opened("b", "{}")]));
+    let mut texts = Texts::default();
+    let mut opened = |letter, is_noted| Fact::Open { n: 1, id: id(letter), text: texts.add(b"{}"), is_noted };
+    let facts = [("a", true), ("b", false)].map(|(letter, is_noted)| opened(letter, is_noted));
+    assert!(recent.append(&facts, &texts));
     assert_eq!(read(&folder), [pairs(&[("a", "{}"), ("b", "{}")]), Vec::new()]);
 }
 
@@ -48,7 +58,7 @@ fn a_row_that_is_here_already_is_not_written_again() {
 fn rows_that_come_while_the_database_takes_those_before_outlive_them() {
     let folder = Folder::new();
     let mut recent = recent(&folder);
-    assert!(recent.append(&[opened("a", "{}"), opened("b", "{}")]));
+    assert!(append(&mut recent, &[("a", "{}"), ("b", "{}")]));
     recent.turn();
     assert!(append_open(&mut recent, "c"));
     // The database has not taken the first ones yet, so there is no other file to turn to.
@@ -94,7 +104,7 @@ fn nothing_follows_half_a_line_until_the_next_round() {
     let folder = Folder::new();
     let mut recent = recent(&folder);
     recent.current.is_torn = true;
-    assert!(!recent.append(&[opened("a", "{}")]) && !append_open(&mut recent, "a"));
+    assert!(!append(&mut recent, &[("a", "{}")]) && !append_open(&mut recent, "a"));
     recent.turn();
     assert!(append_open(&mut recent, "b"), "the other file is whole");
     recent.free();

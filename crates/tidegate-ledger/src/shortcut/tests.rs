@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::thread;
 
 use super::*;
-use crate::queue::{Queue, Request, Row};
+use crate::queue::{Batch, Queue, Request, Row};
 use crate::recent;
 use crate::testing::{Folder, new_id};
 
@@ -12,8 +12,8 @@ fn shortcut(folder: &Folder) -> Shortcut {
     Shortcut::new(Recent::create(Recent::paths(&folder.ledger())).expect("the files"))
 }
 
-fn row() -> (StreamId, String) {
-    (new_id(), "{}".to_owned())
+fn row() -> (StreamId, &'static [u8]) {
+    (new_id(), b"{}")
 }
 
 /// What the next start would find after `kill -9`.
@@ -27,14 +27,14 @@ fn it_is_open_for_a_tenth_of_a_second_after_each_look_at_the_database() {
     let folder = Folder::new();
     let shortcut = shortcut(&folder);
     let look = Instant::now() + BATCH_SPACING;
-    assert_eq!(shortcut.note(look, [&row()]).err(), Some(Missed::Closed), "nobody has vouched yet");
+    assert_eq!(shortcut.note(look, [row()]).err(), Some(Missed::Closed), "nobody has vouched yet");
     shortcut.vouch(look);
-    assert!(shortcut.note(look + VOUCHED / 2, [&row()]).is_ok());
-    assert!(shortcut.note(look + VOUCHED, [&row()]).is_err());
+    assert!(shortcut.note(look + VOUCHED / 2, [row()]).is_ok());
+    assert!(shortcut.note(look + VOUCHED, [row()]).is_err());
     shortcut.vouch(look + VOUCHED);
-    assert!(shortcut.note(look + VOUCHED + BATCH_SPACING, [&row()]).is_ok());
+    assert!(shortcut.note(look + VOUCHED + BATCH_SPACING, [row()]).is_ok());
     shortcut.close();
-    assert!(shortcut.note(look + VOUCHED + 2 * BATCH_SPACING, [&row()]).is_err());
+    assert!(shortcut.note(look + VOUCHED + 2 * BATCH_SPACING, [row()]).is_err());
     assert_eq!(left(&folder).len(), 2);
 }
 
@@ -61,9 +61,9 @@ fn nobody_waits_for_files_that_are_in_use() {
     let now = Instant::now() + BATCH_SPACING;
     shortcut.vouch(now);
     let in_use = shortcut.recent();
-    assert!(thread::scope(|scope| scope.spawn(|| shortcut.note(now, [&row()]).err() == Some(Missed::Busy)).join().expect("no panic")));
+    assert!(thread::scope(|scope| scope.spawn(|| shortcut.note(now, [row()]).err() == Some(Missed::Busy)).join().expect("no panic")));
     drop(in_use);
-    assert!(shortcut.note(now + BATCH_SPACING, [&row()]).is_ok());
+    assert!(shortcut.note(now + BATCH_SPACING, [row()]).is_ok());
 }
 
 #[tokio::test]
@@ -73,13 +73,13 @@ async fn after_a_write_that_waited_for_the_disk_the_long_way_is_taken_for_a_whil
     let before = Instant::now() + BATCH_SPACING;
     tokio::time::sleep(BATCH_SPACING + SLOW).await;
     shortcut.vouch(before);
-    assert!(shortcut.note(before, [&row()]).is_ok(), "the row is durable all the same");
+    assert!(shortcut.note(before, [row()]).is_ok(), "the row is durable all the same");
     for later in [REST / 2, REST - BATCH_SPACING] {
         shortcut.vouch(before + later);
-        assert!(shortcut.note(before + later, [&row()]).is_err(), "the database's lock says nothing about the disk");
+        assert!(shortcut.note(before + later, [row()]).is_err(), "the database's lock says nothing about the disk");
     }
     shortcut.vouch(before + REST);
-    assert!(shortcut.note(before + REST, [&row()]).is_ok());
+    assert!(shortcut.note(before + REST, [row()]).is_ok());
 }
 
 /// Four threads note a thousand rows, some between any two steps of a writer that turns, takes, fails and frees.
@@ -97,8 +97,8 @@ fn at_every_moment_each_row_is_in_a_file_or_in_the_database() {
             loop {
                 let now = shortcut.made + BATCH_SPACING * moment.fetch_add(1, Ordering::Relaxed);
                 shortcut.vouch(now);
-                if let Ok(_recent) = shortcut.note(now, [&(id, "{}".to_owned())]) {
-                    queue.write(Row::Noted { id, record: String::new() });
+                if let Ok(_recent) = shortcut.note(now, [(id, b"{}".as_slice())]) {
+                    queue.write(Row::Noted { id }, b"{}");
                     noted.lock().expect("no panic").insert(id.to_string());
                     break;
                 }
@@ -118,14 +118,14 @@ fn at_every_moment_each_row_is_in_a_file_or_in_the_database() {
             scope.spawn(note);
         }
         for round in 0_u32.. {
-            let mut batch = Vec::new();
+            let mut batch = Batch::default();
             {
                 let mut recent = shortcut.recent();
                 recent.turn();
                 queue.take(&mut batch);
             }
-            taken.extend(batch.into_iter().filter_map(|request| match request {
-                Request::Write { row: Row::Noted { id, .. }, .. } => Some(id.to_string()),
+            taken.extend(batch.requests.into_iter().filter_map(|request| match request {
+                Request::Write { row: Row::Noted { id }, .. } => Some(id.to_string()),
                 _ => None,
             }));
             others_go_on();

@@ -1,11 +1,16 @@
 //! What models cost, and what fits into them.
 
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
 use tidegate_core::event::Usage;
 
 use super::table::{Row, Table, Tariff};
 
 /// The price list that this version brings. See docs/prices.md for its age and its sources.
 const BUILTIN: &str = include_str!("../../data/prices.json");
+/// So many models' tariffs are kept at hand.
+const MOST_FOUND: usize = 1000;
 
 /// USD per million tokens. Finite and not negative.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,6 +44,7 @@ pub struct ModelFacts {
 pub struct PriceTable {
     overrides: Table,
     builtin: Table,
+    found: Found,
 }
 
 impl PriceTable {
@@ -57,10 +63,11 @@ impl PriceTable {
         Self {
             overrides: overrides.into_iter().map(row).collect(),
             builtin: Table::parse(BUILTIN).expect("the built-in list is read by the tests"),
+            found: Found::default(),
         }
     }
 
-    /// What is known of `model` at `provider`; `None` if nothing is. It searches names and allocates nothing.
+    /// What is known of `model` at `provider`; `None` if nothing is.
     #[must_use]
     pub fn facts(&self, provider: &str, model: &str) -> Option<ModelFacts> {
         let price = self.tariff(provider, model).map(|tariff| tariff.price);
@@ -82,12 +89,40 @@ impl PriceTable {
     }
 
     fn tariff(&self, provider: &str, model: &str) -> Option<Tariff> {
-        self.rows(provider, model).find_map(|row| row.tariff)
+        self.found.get(provider, model).unwrap_or_else(|| {
+            let tariff = self.rows(provider, model).find_map(|row| row.tariff);
+            self.found.keep(provider, model, tariff);
+            tariff
+        })
     }
 
     /// What is said of a model, the most exact first: where one row says nothing, the next may.
     fn rows<'a>(&'a self, provider: &'a str, model: &'a str) -> impl Iterator<Item = &'a Row> + 'a {
         self.overrides.fitting(provider, model).chain(self.builtin.fitting(provider, model))
+    }
+}
+
+/// Tariffs that were looked for, so that a gateway that asks for the same few models does not search the list for each answer.
+#[derive(Debug, Default)]
+struct Found(RwLock<HashMap<Box<str>, AtProviders>>);
+
+/// What a model costs at each provider; at some, nobody knows.
+type AtProviders = Vec<(Box<str>, Option<Tariff>)>;
+
+impl Found {
+    /// `None` where it was not looked for.
+    fn get(&self, provider: &str, model: &str) -> Option<Option<Tariff>> {
+        let found = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        found.get(model)?.iter().find(|(at, _)| **at == *provider).map(|(_, tariff)| *tariff)
+    }
+
+    fn keep(&self, provider: &str, model: &str, tariff: Option<Tariff>) {
+        let mut found = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        // Names may be a client's own.
+        if found.len() < MOST_FOUND || found.contains_key(model) {
+            let at = found.entry(model.into()).or_default();
+            at.push((provider.into(), tariff));
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::*;
 use crate::entry::{Place, Shared};
-use crate::queue::{Request, Row};
+use crate::queue::{Batch, Request, Row};
 use crate::recent::{self, Recent};
 use crate::testing::{Folder, new_id};
 
@@ -28,7 +28,7 @@ impl Bench {
 
     fn seat(&self) -> Seat {
         let entry = Entry::new(new_id(), 0, Place::take(&self.shared).expect("a place"));
-        Seat::take(&self.shortcut, &self.shared.queue, entry, "{}".to_owned(), Instant::now())
+        Seat::take(&self.shortcut, &self.shared.queue, entry, b"{}", Instant::now())
     }
 
     /// What the next start would find after `kill -9`, in order.
@@ -39,10 +39,10 @@ impl Bench {
 
     /// What the writer was handed.
     fn handed(&self) -> Vec<(i64, Row)> {
-        let mut requests = Vec::new();
-        self.shared.queue.take(&mut requests);
-        let row = |request| if let Request::Write { n, row } = request { Some((n, row)) } else { None };
-        requests.into_iter().filter_map(row).collect()
+        let mut batch = Batch::default();
+        self.shared.queue.take(&mut batch);
+        let row = |request| if let Request::Write { n, row, .. } = request { Some((n, row)) } else { None };
+        batch.requests.into_iter().filter_map(row).collect()
     }
 }
 
@@ -62,7 +62,7 @@ async fn the_first_that_goes_on_makes_the_rows_of_all_durable_and_each_has_its_n
     let ids: Vec<_> = entries.iter().map(|entry| entry.id().to_string()).collect();
     assert_eq!(bench.durable(), ids);
     let handed = bench.handed().into_iter().map(|(n, row)| match row {
-        Row::Noted { id, .. } => (Some(n), id.to_string()),
+        Row::Noted { id } => (Some(n), id.to_string()),
         row => panic!("{row:?}"),
     });
     assert_eq!(handed.collect::<Vec<_>>(), entries.iter().map(|entry| entry.opened).zip(ids).collect::<Vec<_>>());

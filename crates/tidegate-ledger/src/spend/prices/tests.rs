@@ -1,4 +1,4 @@
-use super::{ModelFacts, Price, PriceTable};
+use super::{MOST_FOUND, ModelFacts, Price, PriceTable};
 use tidegate_core::event::Usage;
 
 fn price(input: f64, output: f64) -> Price {
@@ -150,4 +150,19 @@ fn the_built_in_list_is_plausible_and_says_where_it_is_from() {
         }
     }
     assert!(names.len() > 100, "{} names", names.len());
+}
+
+#[test]
+fn what_was_found_is_found_again_and_names_without_end_take_no_memory_without_end() {
+    let table = table(&[("known", 2.0), ("p/known", 3.0)]);
+    for _ in 0..2 {
+        for (provider, model, expected) in [("p", "known", Some(3.0)), ("q", "known", Some(2.0)), ("p", "other", None)] {
+            assert_eq!(input_price(&table, provider, model), expected, "{provider}/{model}");
+        }
+    }
+    for number in 0..2 * MOST_FOUND {
+        assert_eq!(input_price(&table, "p", &format!("other-{number}")), None);
+    }
+    assert_eq!(table.found.0.read().expect("no panic").len(), MOST_FOUND);
+    assert_eq!((input_price(&table, "p", "known"), input_price(&table, "late", "known")), (Some(3.0), Some(2.0)));
 }
