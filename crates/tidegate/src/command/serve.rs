@@ -18,7 +18,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::WrongUsage;
-use crate::memory;
 
 pub(super) mod reload;
 
@@ -96,7 +95,6 @@ async fn serve(loaded: Loaded, source: Source, duty: Duty) -> Result<()> {
     });
     let count = server.workers.map_or_else(available_workers, |workers| usize::try_from(workers.get()).unwrap_or(1));
     let workers = Workers::start(&gateway, count)?;
-    memory::keep_trimmed();
     match (duty, &listener) {
         (Duty::Serve(_), Some(listener)) => announce(listener.local_addr()?, &loaded, is_open),
         (Duty::Work(_), listener) => announce_worker(listener.as_ref().map(TcpListener::local_addr).transpose()?, &loaded.config),
