@@ -24,7 +24,7 @@ use tidegate_wire::openai_chat::ChatRequest;
 use crate::admit::auth;
 use crate::admit::permit::Permit;
 use crate::arrive::body;
-use crate::arrive::headers::{self, Wishes};
+use crate::arrive::headers::{Given, Wishes};
 use crate::arrive::meter::Meter;
 use crate::deliver::answer::Response;
 use crate::deliver::{background, open, refuse};
@@ -57,8 +57,11 @@ impl From<Failure> for Refusal {
 ///
 /// Dropping it means that the client left: what was begun is cancelled and recorded.
 pub async fn serve_chat(gateway: Arc<Gateway>, meter: Arc<Meter>, request: Request<Incoming>) -> Response {
-    let asked_as = headers::request_id(request.headers());
-    match serve_stream(&gateway, &meter, request).await {
+    let (asked_as, wishes) = {
+        let given = Given::of(request.headers());
+        (given.request_id(), Wishes::of(&given))
+    };
+    match serve_stream(&gateway, &meter, request, wishes).await {
         Ok(response) => response,
         Err(refusal) => {
             meter.answered();
@@ -69,14 +72,18 @@ pub async fn serve_chat(gateway: Arc<Gateway>, meter: Arc<Meter>, request: Reque
     }
 }
 
-async fn serve_stream(gateway: &Arc<Gateway>, meter: &Arc<Meter>, request: Request<Incoming>) -> Result<Response, Refusal> {
+async fn serve_stream(
+    gateway: &Arc<Gateway>,
+    meter: &Arc<Meter>,
+    request: Request<Incoming>,
+    wishes: Result<Wishes, (Failure, &'static str)>,
+) -> Result<Response, Refusal> {
     // Arrived: bytes become a request, within limits of size and time.
     let arrived = gateway.clock.now();
     let setup = gateway.setup();
     let (head, incoming) = request.into_parts();
     let caller = auth::caller(&head.headers, &gateway.keys.load())?;
-    let wishes =
-        Wishes::of(&head.headers).map_err(|(failure, message)| Refusal { failure, message: Some(message.to_owned()), param: None })?;
+    let wishes = wishes.map_err(|(failure, message)| Refusal { failure, message: Some(message.to_owned()), param: None })?;
     let bad_address = |message| Refusal { failure: Failure::InvalidRequest, message: Some(message), param: None };
     gateway.background.check_address(wishes.notify_url.as_deref()).map_err(bad_address)?;
 

@@ -18,10 +18,10 @@ use crate::key_table::KeyTable;
 use crate::queue::{Batch, Queue, Request, Row};
 use crate::recent::{self, Recent};
 use crate::reply::{Reply, Tidings};
+use crate::row::{self, Texts};
 use crate::shortcut::Shortcut;
 use crate::store::{self, Numbers, WriterLock};
 use crate::tables::{Fact, SWEEP_ROWS, Tables};
-use crate::row::{self, Texts};
 use crate::{Durability, LedgerError, LedgerSettings};
 
 /// While rows keep coming, the database takes them together, this far apart; each is durable in [`Recent`] before. A row that comes after a

@@ -12,10 +12,17 @@ use tikv_jemallocator::Jemalloc;
 
 use command::{Arguments, Command};
 
-/// Most of what a request allocates is freed by another request's turn or another thread, which the system's own allocator is slow at, and after a
-/// burst of streams it keeps what it once had (docs/decisions/023).
+/// Most of what a request allocates is freed in another request's turn or by another thread, which the system's own allocator is slow at
+/// (docs/decisions/023).
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// Memory that nobody has used for a second goes back to the system: after a burst of streams that is most of the process.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "the allocator reads its settings from the symbol of this name, before anything else of the program runs")]
+// SAFETY: no other symbol of the program has this name, and what it points to is a text that ends with a zero and never changes.
+#[unsafe(export_name = "malloc_conf")]
+static SETTINGS: &[u8; 20] = b"dirty_decay_ms:1000\0";
 
 /// The command could not do what it was asked.
 const FAILED: u8 = 1;

@@ -1,10 +1,12 @@
 //! Who is calling.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tidegate_core::failure::Failure;
 use tidegate_core::id::KeyId;
 use tidegate_ledger::{KeyInfo, KeyTable};
-use tidegate_wire::names::{header, value};
+use tidegate_wire::names::value;
+
+use crate::header_name;
 
 /// Whose request it is.
 #[derive(Debug, Clone)]
@@ -96,10 +98,10 @@ pub fn renewed(caller: &Caller, keys: &KeyTable) -> Result<Caller, Failure> {
 
 /// What may be a key, in the order in which it is looked up.
 fn presented(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let authorization = text(http::header::AUTHORIZATION.as_str()).and_then(|value| value.split_once(' '));
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let authorization = text(&http::header::AUTHORIZATION).and_then(|value| value.split_once(' '));
     let bearer = authorization.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(value::BEARER)).map(|(_, key)| key);
-    bearer.into_iter().chain(text(header::API_KEY)).map(str::trim)
+    bearer.into_iter().chain(text(&header_name::API_KEY)).map(str::trim)
 }
 
 #[cfg(test)]

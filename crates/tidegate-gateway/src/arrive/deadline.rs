@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderValue;
 use tidegate_core::failure::Failure;
 
-use crate::header_name;
+use super::headers::Given;
 
 const REMEDY: &str = "X-Tidegate-Timeout-Ms has to be a whole number of milliseconds, at least 1";
 
@@ -14,14 +14,17 @@ const REMEDY: &str = "X-Tidegate-Timeout-Ms has to be a whole number of millisec
 /// # Errors
 ///
 /// `invalid_request`, with the header's name and what it may be.
-pub fn of(headers: &HeaderMap) -> Result<Option<Duration>, (Failure, &'static str)> {
-    let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default().trim());
-    let own = match text(&header_name::TIMEOUT_MS) {
+pub fn of(given: &Given<'_>) -> Result<Option<Duration>, (Failure, &'static str)> {
+    let own = match text(given.timeout) {
         None => None,
         Some(given) => Some(millis(given).ok_or((Failure::InvalidRequest, REMEDY))?),
     };
-    let others = [text(&header_name::ENVOY_TIMEOUT_MS).and_then(millis), text(&header_name::GRPC_TIMEOUT).and_then(grpc)];
+    let others = [text(given.envoy_timeout).and_then(millis), text(given.grpc_timeout).and_then(grpc)];
     Ok(others.into_iter().chain([own]).flatten().min())
+}
+
+fn text(value: Option<&HeaderValue>) -> Option<&str> {
+    value.map(|value| value.to_str().unwrap_or_default().trim())
 }
 
 fn millis(text: &str) -> Option<Duration> {

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderValue};
 use tidegate_core::failure::Failure;
 use tidegate_core::limits::DeliveryMode;
-use tidegate_wire::names::value;
+use tidegate_wire::names::{header, value};
 
 use super::deadline;
-use crate::header_name;
 
 /// Longest request id that is taken over.
 const MAX_ID: usize = 128;
@@ -44,29 +43,87 @@ pub struct Wishes {
     pub notice_events: bool,
 }
 
+/// The headers that a request is searched for, found in one pass: most requests have few of them, and a look into the map for each costs more
+/// than to read those that are there. Of a header that is there twice, the first counts.
+#[derive(Debug, Default)]
+pub struct Given<'h> {
+    client_request_id: Option<&'h HeaderValue>,
+    request_id: Option<&'h HeaderValue>,
+    traceparent: Option<&'h HeaderValue>,
+    delivery: Option<&'h HeaderValue>,
+    head_patience: Option<&'h HeaderValue>,
+    read_patience: Option<&'h HeaderValue>,
+    retry_count: Option<&'h HeaderValue>,
+    notify_url: Option<&'h HeaderValue>,
+    restart: Option<&'h HeaderValue>,
+    notices: Option<&'h HeaderValue>,
+    prefers_async: bool,
+    pub(super) timeout: Option<&'h HeaderValue>,
+    pub(super) envoy_timeout: Option<&'h HeaderValue>,
+    pub(super) grpc_timeout: Option<&'h HeaderValue>,
+}
+
+impl<'h> Given<'h> {
+    /// Those of a request.
+    #[must_use]
+    pub fn of(headers: &'h HeaderMap) -> Self {
+        let mut given = Self::default();
+        for (name, value) in headers {
+            let place = match name.as_str() {
+                header::CLIENT_REQUEST_ID => &mut given.client_request_id,
+                header::REQUEST_ID => &mut given.request_id,
+                header::TRACEPARENT => &mut given.traceparent,
+                header::DELIVERY => &mut given.delivery,
+                header::STAINLESS_TIMEOUT => &mut given.head_patience,
+                header::STAINLESS_READ_TIMEOUT => &mut given.read_patience,
+                header::STAINLESS_RETRY_COUNT => &mut given.retry_count,
+                header::NOTIFY_URL => &mut given.notify_url,
+                header::RESTART => &mut given.restart,
+                header::NOTICES => &mut given.notices,
+                header::TIMEOUT_MS => &mut given.timeout,
+                header::ENVOY_TIMEOUT_MS => &mut given.envoy_timeout,
+                header::GRPC_TIMEOUT => &mut given.grpc_timeout,
+                header::PREFER => {
+                    given.prefers_async |= prefers_async(value);
+                    continue;
+                }
+                _ => continue,
+            };
+            place.get_or_insert(value);
+        }
+        given
+    }
+
+    /// The request's id as the client named it, where it is short and printable.
+    #[must_use]
+    pub fn request_id(&self) -> Option<String> {
+        let given = [self.client_request_id, self.request_id].into_iter().find_map(text)?;
+        let is_printable = given.bytes().all(|byte| byte.is_ascii_graphic());
+        (!given.is_empty() && given.len() <= MAX_ID && is_printable).then(|| given.to_owned())
+    }
+}
+
 impl Wishes {
     /// Reads the headers. What is malformed and only a hint is ignored; what asks for something unknown is refused.
     ///
     /// # Errors
     ///
     /// `invalid_request`, with the header's name and what it may be.
-    pub fn of(headers: &HeaderMap) -> Result<Self, (Failure, &'static str)> {
-        let prefers_async = prefers_async(headers);
+    pub fn of(given: &Given<'_>) -> Result<Self, (Failure, &'static str)> {
+        let prefers_async = given.prefers_async;
         Ok(Self {
-            client_request_id: request_id(headers),
-            traceparent: text(headers, &header_name::TRACEPARENT).filter(|value| is_traceparent(value)).map(str::to_owned),
-            delivery: delivery(headers)?,
-            head_patience: seconds(headers, &header_name::STAINLESS_TIMEOUT),
-            read_patience: seconds(headers, &header_name::STAINLESS_READ_TIMEOUT),
-            deadline: deadline::of(headers)?,
-            retry_count: text(headers, &header_name::STAINLESS_RETRY_COUNT)
-                .and_then(|count| count.trim().parse().ok())
-                .filter(|count| *count > 0),
-            background: prefers_async || headers.get(&header_name::DELIVERY).is_some_and(|value| value == value::BACKGROUND),
+            client_request_id: given.request_id(),
+            traceparent: text(given.traceparent).filter(|value| is_traceparent(value)).map(str::to_owned),
+            delivery: delivery(given.delivery)?,
+            head_patience: seconds(given.head_patience),
+            read_patience: seconds(given.read_patience),
+            deadline: deadline::of(given)?,
+            retry_count: text(given.retry_count).and_then(|count| count.trim().parse().ok()).filter(|count| *count > 0),
+            background: prefers_async || given.delivery.is_some_and(|value| value == value::BACKGROUND),
             prefers_async,
-            notify_url: notify_url(headers)?,
-            allows_restart: switch(headers, &header_name::RESTART, value::ALLOW, "X-Tidegate-Restart has to be allow")?,
-            notice_events: switch(headers, &header_name::NOTICES, value::EVENTS, "X-Tidegate-Notices has to be events")?,
+            notify_url: notify_url(given.notify_url)?,
+            allows_restart: switch(given.restart, value::ALLOW, "X-Tidegate-Restart has to be allow")?,
+            notice_events: switch(given.notices, value::EVENTS, "X-Tidegate-Notices has to be events")?,
         })
     }
 
@@ -90,25 +147,17 @@ impl Wishes {
     }
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
+fn text(value: Option<&HeaderValue>) -> Option<&str> {
+    value?.to_str().ok()
 }
 
-/// The request's id as the client named it, where it is short and printable.
-#[must_use]
-pub fn request_id(headers: &HeaderMap) -> Option<String> {
-    let given = [&header_name::CLIENT_REQUEST_ID, &header_name::REQUEST_ID].into_iter().find_map(|name| text(headers, name))?;
-    let is_printable = given.bytes().all(|byte| byte.is_ascii_graphic());
-    (!given.is_empty() && given.len() <= MAX_ID && is_printable).then(|| given.to_owned())
-}
-
-fn seconds(headers: &HeaderMap, name: &HeaderName) -> Option<Duration> {
-    let value: f64 = text(headers, name)?.trim().parse().ok()?;
+fn seconds(value: Option<&HeaderValue>) -> Option<Duration> {
+    let value: f64 = text(value)?.trim().parse().ok()?;
     Duration::try_from_secs_f64(value).ok().filter(|length| !length.is_zero())
 }
 
-fn delivery(headers: &HeaderMap) -> Result<Option<DeliveryMode>, (Failure, &'static str)> {
-    let Some(value) = headers.get(&header_name::DELIVERY) else { return Ok(None) };
+fn delivery(value: Option<&HeaderValue>) -> Result<Option<DeliveryMode>, (Failure, &'static str)> {
+    let Some(value) = value else { return Ok(None) };
     match value.as_bytes() {
         b"stream" => Ok(Some(DeliveryMode::Stream)),
         b"coherent" => Ok(Some(DeliveryMode::Coherent)),
@@ -119,15 +168,15 @@ fn delivery(headers: &HeaderMap) -> Result<Option<DeliveryMode>, (Failure, &'sta
 }
 
 /// Nobody who names an address shall wait in vain for what was never going to come.
-fn notify_url(headers: &HeaderMap) -> Result<Option<String>, (Failure, &'static str)> {
-    let Some(value) = headers.get(&header_name::NOTIFY_URL) else { return Ok(None) };
+fn notify_url(value: Option<&HeaderValue>) -> Result<Option<String>, (Failure, &'static str)> {
+    let Some(value) = value else { return Ok(None) };
     let url = value.to_str().map_err(|_| (Failure::InvalidRequest, "X-Tidegate-Notify-Url has to be written in ASCII"))?;
     Ok(Some(url.to_owned()))
 }
 
 /// A header that says one thing or is absent.
-fn switch(headers: &HeaderMap, name: &HeaderName, value: &str, remedy: &'static str) -> Result<bool, (Failure, &'static str)> {
-    match headers.get(name) {
+fn switch(given: Option<&HeaderValue>, value: &str, remedy: &'static str) -> Result<bool, (Failure, &'static str)> {
+    match given {
         None => Ok(false),
         Some(given) if given.as_bytes().eq_ignore_ascii_case(value.as_bytes()) => Ok(true),
         Some(_) => Err((Failure::InvalidRequest, remedy)),
@@ -135,9 +184,9 @@ fn switch(headers: &HeaderMap, name: &HeaderName, value: &str, remedy: &'static 
 }
 
 /// `Prefer: respond-async`, alone or among other preferences (RFC 7240).
-fn prefers_async(headers: &HeaderMap) -> bool {
-    let preferences = headers.get_all(&header_name::PREFER).iter().filter_map(|value| value.to_str().ok());
-    preferences.flat_map(|value| value.split(',')).any(|preference| preference.trim().eq_ignore_ascii_case(value::RESPOND_ASYNC))
+fn prefers_async(value: &HeaderValue) -> bool {
+    let preferences = value.to_str().unwrap_or_default();
+    preferences.split(',').any(|preference| preference.trim().eq_ignore_ascii_case(value::RESPOND_ASYNC))
 }
 
 /// `00-<32 hex>-<16 hex>-<2 hex>`, ids not all zero; a later version may be longer.

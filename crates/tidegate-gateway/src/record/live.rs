@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::fmt::temporal::DateTimePrinter;
 use tidegate_core::Moment;
 use tidegate_core::delivery::Ending;
 use tidegate_core::exchange::Exchange;
@@ -21,6 +22,9 @@ use crate::admit::Caller;
 use crate::admit::permit::Permit;
 use crate::gateway::Gateway;
 use crate::relay::prospects::TaskOf;
+
+/// RFC 3339 with milliseconds.
+const TIMESTAMPS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// Which stream it is.
 #[derive(Debug, Clone, Copy)]
@@ -307,7 +311,7 @@ fn attempt_record(n: u32, attempt: &AttemptTally, arrived: Moment, now: Moment) 
 fn timestamp(unix_millis: u64) -> String {
     let millis = i64::try_from(unix_millis).unwrap_or(i64::MAX);
     let moment = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
-    format!("{moment:.3}")
+    TIMESTAMPS.timestamp_to_string(&moment)
 }
 
 /// One line for each stream that failed. Those that completed or whose client left are in the ledger and the metrics, and in the log at

@@ -304,10 +304,11 @@ impl Pump {
             },
             Source::Opening { future, steps, seen } => {
                 let result = future.as_mut().poll(cx);
-                let now = self.gateway.clock.now();
+                // One look at the clock for all of them, and none where nothing was reached.
+                let mut now = None;
                 for phase in steps.beyond(*seen) {
                     *seen += 1;
-                    self.live.exchange.reached(phase, now);
+                    self.live.exchange.reached(phase, *now.get_or_insert_with(|| self.gateway.clock.now()));
                 }
                 if steps.take_sent_again() {
                     self.live.exchange.sent_again();

@@ -1,10 +1,10 @@
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
 
 fn read(headers: &[(&'static str, &'static str)]) -> Result<Option<u128>, (Failure, &'static str)> {
-    let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
-    of(&headers).map(|deadline| deadline.map(|length| length.as_millis()))
+    let headers: HeaderMap = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+    of(&Given::of(&headers)).map(|deadline| deadline.map(|length| length.as_millis()))
 }
 
 #[test]

@@ -7,7 +7,7 @@ fn wishes(pairs: &[(&'static str, &str)]) -> Result<Wishes, (Failure, &'static s
     for (name, value) in pairs {
         headers.insert(*name, HeaderValue::from_str(value).expect("a header"));
     }
-    Wishes::of(&headers)
+    Wishes::of(&Given::of(&headers))
 }
 
 #[test]
