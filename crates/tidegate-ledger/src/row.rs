@@ -57,7 +57,7 @@ impl Texts {
 }
 
 /// A text as the database takes it.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Column<'a>(pub(crate) &'a [u8]);
 
 impl ToSql for Column<'_> {
