@@ -24,7 +24,7 @@ use tidegate_wire::openai_chat::ChatRequest;
 use crate::admit::auth;
 use crate::admit::permit::Permit;
 use crate::arrive::body;
-use crate::arrive::headers::{Given, Wishes};
+use crate::arrive::headers::{Given, Read, Wishes};
 use crate::arrive::meter::Meter;
 use crate::deliver::answer::Response;
 use crate::deliver::{background, open, refuse};
@@ -57,10 +57,8 @@ impl From<Failure> for Refusal {
 ///
 /// Dropping it means that the client left: what was begun is cancelled and recorded.
 pub async fn serve_chat(gateway: Arc<Gateway>, meter: Arc<Meter>, request: Request<Incoming>) -> Response {
-    let (asked_as, wishes) = {
-        let given = Given::of(request.headers());
-        (given.request_id(), Wishes::of(&given))
-    };
+    let given = Given::of(request.headers());
+    let (asked_as, wishes) = (given.request_id(), Wishes::of(&given));
     match serve_stream(&gateway, &meter, request, wishes).await {
         Ok(response) => response,
         Err(refusal) => {
@@ -72,12 +70,7 @@ pub async fn serve_chat(gateway: Arc<Gateway>, meter: Arc<Meter>, request: Reque
     }
 }
 
-async fn serve_stream(
-    gateway: &Arc<Gateway>,
-    meter: &Arc<Meter>,
-    request: Request<Incoming>,
-    wishes: Result<Wishes, (Failure, &'static str)>,
-) -> Result<Response, Refusal> {
+async fn serve_stream(gateway: &Arc<Gateway>, meter: &Arc<Meter>, request: Request<Incoming>, wishes: Read) -> Result<Response, Refusal> {
     // Arrived: bytes become a request, within limits of size and time.
     let arrived = gateway.clock.now();
     let setup = gateway.setup();

@@ -43,6 +43,9 @@ pub struct Wishes {
     pub notice_events: bool,
 }
 
+/// What a request's headers say, or why it is refused: the failure, and what the header may be.
+pub type Read = Result<Wishes, (Failure, &'static str)>;
+
 /// The headers that a request is searched for, found in one pass: most requests have few of them, and a look into the map for each costs more
 /// than to read those that are there. Of a header that is there twice, the first counts.
 #[derive(Debug, Default)]
@@ -57,7 +60,7 @@ pub struct Given<'h> {
     notify_url: Option<&'h HeaderValue>,
     restart: Option<&'h HeaderValue>,
     notices: Option<&'h HeaderValue>,
-    prefers_async: bool,
+    prefers_async: Option<&'h HeaderValue>,
     pub(super) timeout: Option<&'h HeaderValue>,
     pub(super) envoy_timeout: Option<&'h HeaderValue>,
     pub(super) grpc_timeout: Option<&'h HeaderValue>,
@@ -83,10 +86,7 @@ impl<'h> Given<'h> {
                 header::TIMEOUT_MS => &mut given.timeout,
                 header::ENVOY_TIMEOUT_MS => &mut given.envoy_timeout,
                 header::GRPC_TIMEOUT => &mut given.grpc_timeout,
-                header::PREFER => {
-                    given.prefers_async |= prefers_async(value);
-                    continue;
-                }
+                header::PREFER if prefers_async(value) => &mut given.prefers_async,
                 _ => continue,
             };
             place.get_or_insert(value);
@@ -109,8 +109,8 @@ impl Wishes {
     /// # Errors
     ///
     /// `invalid_request`, with the header's name and what it may be.
-    pub fn of(given: &Given<'_>) -> Result<Self, (Failure, &'static str)> {
-        let prefers_async = given.prefers_async;
+    pub fn of(given: &Given<'_>) -> Read {
+        let prefers_async = given.prefers_async.is_some();
         Ok(Self {
             client_request_id: given.request_id(),
             traceparent: text(given.traceparent).filter(|value| is_traceparent(value)).map(str::to_owned),
