@@ -21,6 +21,8 @@
 //!
 //! **When the gateway drains**, what was accepted is finished and nothing more is accepted; idle sessions end at once. So does a session
 //! without a connection: nobody can come back to a gateway that takes no connections. What is not finished in time is told so.
+//!
+//! The file is long because most of these rules are about what a session owes to several of its parts at once.
 
 mod action;
 mod commands;

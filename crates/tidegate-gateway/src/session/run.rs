@@ -1,4 +1,6 @@
 //! One prompt on the path that every stream takes, told as a session tells it.
+//!
+//! The file is long because it is a pump's whole life once more, from the request to the record, for a client that reads messages instead of a body.
 
 use std::collections::VecDeque;
 use std::future::Future;

@@ -1,4 +1,6 @@
 //! A chat request: read once, and written again for each attempt with every value as it came.
+//!
+//! The file is long because reading and writing have to agree on every member that the gateway understands.
 
 use std::fmt;
 
