@@ -112,7 +112,8 @@ impl Queue {
     pub(crate) fn write(&self, row: Row, text: &[u8]) -> Option<i64> {
         let mut waiting = self.lock();
         let n = waiting.numbers.next();
-        let text = waiting.batch.texts.add(text);
+        // Nobody would take it out again.
+        let text = if waiting.closed { Span::default() } else { waiting.batch.texts.add(text) };
         self.push(waiting, Request::Write { n, row, text }).then_some(n)
     }
 

@@ -32,7 +32,7 @@ pub(crate) fn with_text<T>(record: &StreamRecord, then: impl FnOnce(&[u8]) -> T)
 pub(crate) struct Texts(Vec<u8>);
 
 /// Where a text stands in its [`Texts`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Span {
     start: usize,
     end: usize,

@@ -55,3 +55,22 @@ fn an_unknown_delivery_is_refused_and_not_guessed() {
     assert_eq!(wishes(&[("x-tidegate-delivery", "coherent")]).expect("valid").delivery, Some(DeliveryMode::Coherent));
     assert!(wishes(&[("x-tidegate-delivery", "Coherent!")]).is_err());
 }
+
+#[test]
+fn of_a_header_that_is_there_twice_the_first_counts_and_every_preference_does() {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("x-request-id", "second name"),
+        ("x-client-request-id", "first"),
+        ("x-client-request-id", "later"),
+        ("x-tidegate-timeout-ms", "5000"),
+        ("x-tidegate-timeout-ms", "1"),
+        ("prefer", "wait=5"),
+        ("prefer", "handling=lenient, Respond-Async"),
+    ] {
+        headers.append(name, HeaderValue::from_static(value));
+    }
+    let wishes = Wishes::of(&Given::of(&headers)).expect("valid");
+    assert_eq!((wishes.client_request_id.as_deref(), wishes.deadline), (Some("first"), Some(Duration::from_secs(5))));
+    assert!(wishes.prefers_async && wishes.background);
+}
