@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use tidegate_core::Moment;
 use tokio::time::{Instant, Sleep};
 
@@ -40,6 +42,14 @@ impl Clock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// Milliseconds since the Unix epoch as RFC 3339 writes them, in UTC with milliseconds. What is beyond the calendar is its last moment.
+#[must_use]
+pub fn timestamp(unix_millis: u64) -> String {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+    let moment = i64::try_from(unix_millis).ok().and_then(|millis| Timestamp::from_millisecond(millis).ok());
+    PRINTER.timestamp_to_string(&moment.unwrap_or(Timestamp::MAX))
 }
 
 /// A timer for limits that nearly always move on before they are reached.

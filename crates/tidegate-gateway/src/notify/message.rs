@@ -10,6 +10,7 @@ use tidegate_wire::names;
 use url::Url;
 
 use super::schedule;
+use crate::clock;
 
 /// Largest body. Receivers count on small ones: what is larger is fetched (Standard Webhooks, "Payload size").
 const MAX_BODY: usize = 20_000;
@@ -68,10 +69,9 @@ impl Notification {
     }
 
     fn body_with(&self, result: Option<&RawValue>, stream: &str, now_unix_ms: u64) -> String {
-        let now = i64::try_from(now_unix_ms).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
         let body = Body {
             r#type: if self.status == Status::Completed { "stream.completed" } else { "stream.failed" },
-            timestamp: format!("{:.3}", now.unwrap_or(jiff::Timestamp::MAX)),
+            timestamp: clock::timestamp(now_unix_ms),
             data: Data {
                 stream_id: stream.to_owned(),
                 status: self.status.name(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::fmt::temporal::DateTimePrinter;
 use tidegate_core::Moment;
 use tidegate_core::delivery::Ending;
 use tidegate_core::exchange::Exchange;
@@ -20,11 +19,9 @@ use super::hint;
 use super::spend::{self, Settlement, Uncounted};
 use crate::admit::Caller;
 use crate::admit::permit::Permit;
+use crate::clock;
 use crate::gateway::Gateway;
 use crate::relay::prospects::TaskOf;
-
-/// RFC 3339 with milliseconds.
-const TIMESTAMPS: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// Which stream it is.
 #[derive(Debug, Clone, Copy)]
@@ -275,7 +272,7 @@ impl Beginning<'_> {
             key_id: self.caller.key_id(),
             team: self.caller.team(),
             environment: self.caller.environment(),
-            created_at: timestamp(created_unix_millis),
+            created_at: clock::timestamp(created_unix_millis),
             deadline_ms: u64::try_from(self.deadline.as_millis()).ok(),
             restarted_from: self.restarted_from.map(|id| id.to_string()),
             client_retry_count: self.client_retry_count,
@@ -306,12 +303,6 @@ fn attempt_record(n: u32, attempt: &AttemptTally, arrived: Moment, now: Moment) 
         usage: attempt.skipped.is_none().then(|| attempt.usage.unwrap_or_default()),
         cost_usd: None,
     }
-}
-
-fn timestamp(unix_millis: u64) -> String {
-    let millis = i64::try_from(unix_millis).unwrap_or(i64::MAX);
-    let moment = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::MAX);
-    TIMESTAMPS.timestamp_to_string(&moment)
 }
 
 /// One line for each stream that failed. Those that completed or whose client left are in the ledger and the metrics, and in the log at
