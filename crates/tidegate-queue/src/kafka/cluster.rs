@@ -1,8 +1,11 @@
 //! The way to the brokers: topics, the producer, and whether they answer.
 
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -289,10 +292,39 @@ impl<C: ConsumerContext + 'static> Deref for Reader<C> {
 
 impl<C: ConsumerContext + 'static> Drop for Reader<C> {
     fn drop(&mut self) {
-        let consumer = self.0.take();
-        // Where there is no thread to be had, it is closed here.
-        let _ = std::thread::Builder::new().name("kafka-close".to_owned()).spawn(move || drop(consumer));
+        let Some(consumer) = self.0.take() else { return };
+        // Where there is no thread to be had, it is left to the end of the process.
+        let consumer = ManuallyDrop::new(consumer);
+        let _ = std::thread::Builder::new().name("kafka-close".to_owned()).spawn(move || close(consumer));
     }
+}
+
+/// Closes a client after it has left its group, if it is in one.
+///
+/// librdkafka (2.12) takes the whole process along where a member is closed while its group changes: it counts the group as done before
+/// the brokers have answered (`SyncGroup`), and if they answer that the group changes again, it says goodbye to a coordinator that it has
+/// freed. Workers that are stopped together are in just that state. A member that has unsubscribed and let go of its partitions has said
+/// goodbye already. One that does not come to that is never closed, only forgotten: it reads nothing, and the group does without it soon.
+fn close<C: ConsumerContext + 'static>(consumer: ManuallyDrop<StreamConsumer<C>>) {
+    /// Far more than it takes, with brokers and without: both are done within the process.
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let is_empty = |list: Result<TopicPartitionList, KafkaError>| list.is_ok_and(|list| list.count() == 0);
+    if !is_empty(consumer.subscription()) {
+        consumer.unsubscribe();
+        let began = Instant::now();
+        while !(is_empty(consumer.subscription()) && is_empty(consumer.assignment())) {
+            if began.elapsed() > PATIENCE {
+                debug!("a member of the workers' group does not leave it, and stays unclosed");
+                return;
+            }
+            // Reading is what takes back what it was given. A task that is read here was not begun: others will.
+            if pin!(consumer.recv()).poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                #[expect(clippy::disallowed_methods, reason = "a thread of its own, and nothing wakes it when a list becomes empty")]
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+    drop(ManuallyDrop::into_inner(consumer));
 }
 
 /// Every record once and in order, on all replicas, without waiting for more of them.

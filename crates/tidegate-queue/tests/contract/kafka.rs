@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use tidegate_core::id::SessionId;
 use tidegate_queue::{Depth, Queue, QueueError, Replay, Settings, Topics};
 use tidegate_servers::Kafka as Broker;
@@ -86,6 +88,14 @@ impl Server for Kafka {
 impl Kafka {
     pub(crate) async fn replay(&self, since: SystemTime, only: Option<SessionId>) -> Result<Replay, QueueError> {
         Replay::begin(&self.broker, self.topics.clone(), since, only).await
+    }
+
+    /// How many workers the group of its queue has agreed on; `None` while it has not.
+    pub(crate) fn members(&self) -> Option<usize> {
+        let asker: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &self.broker).create().expect("a client");
+        let groups = asker.fetch_group_list(Some(&format!("{}.workers", self.topics.prefix)), TTL).expect("an answer");
+        let agreed = groups.groups().iter().filter(|group| matches!(group.state(), "Stable" | "Empty"));
+        agreed.map(|group| group.members().len()).next()
     }
 
     /// Waits until the topics are there, which the first process to come makes: that may take longer than any call may.

@@ -6,12 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use tidegate_core::id::SessionId;
 use tidegate_queue::{Depth, End, Entry, Fate, Output, Queue, QueueError, Replayed, Settings};
+use tokio::task::{JoinHandle, block_in_place};
 use tokio::time::{sleep, timeout};
 
 use crate::chaos::{count_ends, run, start_sessions};
 use crate::kafka::Kafka;
 use crate::support::{
-    LEASE, Server, TTL, a_moment, bytes, create, invisible, lease, next, running, session, settings, soon, task, until_available, visible,
+    LEASE, Server, TTL, a_moment, bytes, create, invisible, lease, next, patient, running, session, settings, soon, task, until_available,
+    visible,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,6 +49,38 @@ async fn work(queue: &Queue, stop: &AtomicBool) {
             Err(_) => a_moment().await,
         }
     }
+}
+
+/// As all pods of a deployment are: the group changes with each that comes and goes, so many stop while it does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_that_are_stopped_together_leave_their_group_and_nobody_waits_for_them() {
+    let server = Kafka::start();
+    for round in 0..5 {
+        // One that says no goodbye stays for a minute, as some do that are stopped while they join.
+        let workers: Vec<_> = (0..6).map(|_| server.queue(patient())).collect();
+        let workers: Vec<_> = workers.into_iter().map(|worker| tokio::spawn(async move { worker.lease().await })).collect();
+        if round == 0 {
+            members_become(&server, 6).await;
+            workers.iter().for_each(JoinHandle::abort);
+            members_become(&server, 0).await;
+        } else {
+            sleep(Duration::from_millis(rand::random_range(100..1500))).await;
+            workers.iter().for_each(JoinHandle::abort);
+        }
+    }
+    let queue = server.queue(patient());
+    for _ in 0..8 {
+        drop(running(&queue, &queue).await);
+    }
+}
+
+async fn members_become(server: &Kafka, number: usize) {
+    soon(async {
+        while block_in_place(|| server.members()) != Some(number) {
+            a_moment().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
