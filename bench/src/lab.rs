@@ -23,6 +23,8 @@ use crate::{
 pub(crate) struct Plan {
     /// Times that each figure is taken, the peers in alternation; the table shows the median.
     pub(crate) rounds: u32,
+    /// The same for small requests and for first events at random: a round of these is a matter of seconds, in which a machine's mood lasts.
+    pub(crate) short_rounds: u32,
     /// Length of a measured window of streams.
     pub(crate) window: Duration,
     /// Paced streams at once.
@@ -47,6 +49,7 @@ impl Plan {
     /// What the published figures are measured with.
     pub(crate) const FULL: Self = Self {
         rounds: 3,
+        short_rounds: 9,
         window: Duration::from_secs(5),
         paced_streams: 500,
         small_requests: 20_000,
@@ -60,6 +63,7 @@ impl Plan {
     /// Enough to see that everything runs, in about a minute.
     pub(crate) const QUICK: Self = Self {
         rounds: 1,
+        short_rounds: 1,
         window: Duration::from_secs(1),
         paced_streams: 100,
         small_requests: 2_000,

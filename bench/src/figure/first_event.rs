@@ -37,21 +37,26 @@ pub(super) async fn measure(lab: &mut Lab) -> Result<()> {
     for peer in &peers {
         pools.push(Pool::open(peer).await?);
     }
-    let rows =
-        [(Arrivals::Apart, Row::FirstEventP50, Row::FirstEventP99), (Arrivals::InStep, Row::FirstEventInStepP50, Row::FirstEventInStepP99)];
-    for _ in 0..lab.plan.rounds {
-        for (arrivals, row_p50, row_p99) in rows {
-            let mut base = 0.0;
-            for pool in &pools {
-                let mut transit = pool.round(arrivals, lab.plan.first_events).await?;
-                let [p50, p99] = [0.5, 0.99].map(|share| milliseconds(transit.quantile(share)));
-                if pool.peer.kind() == Kind::Direct {
-                    base = p50;
-                }
-                lab.found(row_p50, pool.peer.kind(), p50 - base);
-                lab.found(row_p99, pool.peer.kind(), p99 - base);
-            }
+    for round in 0..lab.plan.short_rounds {
+        measure_round(lab, &pools, Arrivals::Apart, [Row::FirstEventP50, Row::FirstEventP99]).await?;
+        if round < lab.plan.rounds {
+            measure_round(lab, &pools, Arrivals::InStep, [Row::FirstEventInStepP50, Row::FirstEventInStepP99]).await?;
         }
+    }
+    Ok(())
+}
+
+/// One round with each peer; the direct way comes first.
+async fn measure_round(lab: &mut Lab, pools: &[Pool<'_>], arrivals: Arrivals, rows: [Row; 2]) -> Result<()> {
+    let mut base = 0.0;
+    for pool in pools {
+        let mut transit = pool.round(arrivals, lab.plan.first_events).await?;
+        let [p50, p99] = [0.5, 0.99].map(|share| milliseconds(transit.quantile(share)));
+        if pool.peer.kind() == Kind::Direct {
+            base = p50;
+        }
+        lab.found(rows[0], pool.peer.kind(), p50 - base);
+        lab.found(rows[1], pool.peer.kind(), p99 - base);
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ pub(super) async fn measure(lab: &mut Lab) -> Result<()> {
         burst(peer, lab.plan.small_requests / 10).await?;
     }
     let requests = lab.plan.small_requests;
-    for _ in 0..lab.plan.rounds {
+    for _ in 0..lab.plan.short_rounds {
         for peer in &peers {
             let (began, before) = (Instant::now(), peer.cpu()?);
             burst(peer, requests).await?;

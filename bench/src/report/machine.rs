@@ -21,12 +21,13 @@ pub(super) fn describe(plan: &Plan, queues: &[Kind]) -> Result<String> {
     let queues = if queues.is_empty() { String::new() } else { format!(" Servers of the queues: {}.", queues.join(", ")) };
     Ok(format!(
         "Tidegate {} beside {} as a raw proxy, on {}: {cores} cores ({}), {memory} GiB, Linux {kernel}. Source, peer and client share these cores.{queues}\n\
-         Each value is the median of {} rounds taken in alternation ({} for the start), with the smallest and the largest in parentheses.\n",
+         Each value is the median of {} rounds taken in alternation ({} of small requests and of first events at random, {} for the start), with the smallest and the largest in parentheses.\n",
         env!("CARGO_PKG_VERSION"),
         nginx_version()?,
         Timestamp::now().strftime("%Y-%m-%d"),
         field("/proc/cpuinfo", "model name"),
         plan.rounds,
+        plan.short_rounds,
         plan.starts,
     ))
 }
