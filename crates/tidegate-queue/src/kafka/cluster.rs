@@ -307,13 +307,13 @@ impl<C: ConsumerContext + 'static> Drop for Reader<C> {
 /// goodbye already. One that does not come to that is never closed, only forgotten: it reads nothing, and the group does without it soon.
 fn close<C: ConsumerContext + 'static>(consumer: ManuallyDrop<StreamConsumer<C>>) {
     /// Far more than it takes, with brokers and without: both are done within the process.
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const LEAVING: Duration = Duration::from_secs(10);
     let is_empty = |list: Result<TopicPartitionList, KafkaError>| list.is_ok_and(|list| list.count() == 0);
     if !is_empty(consumer.subscription()) {
         consumer.unsubscribe();
         let began = Instant::now();
         while !(is_empty(consumer.subscription()) && is_empty(consumer.assignment())) {
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > LEAVING {
                 debug!("a member of the workers' group does not leave it, and stays unclosed");
                 return;
             }
