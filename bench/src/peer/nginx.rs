@@ -30,9 +30,11 @@ http {{
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
     keepalive_requests 1000000000;
+    keepalive_timeout 1h;
     upstream source {{
         server {source};
         keepalive {kept};
+        keepalive_timeout 1h;
         keepalive_requests 1000000000;
     }}
     server {{

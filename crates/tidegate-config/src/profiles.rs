@@ -66,17 +66,22 @@ impl Profiles {
 
 /// Name of the standard profile that fits a model of this name.
 fn class_of(model: &str) -> &'static str {
-    let model = model.to_ascii_lowercase();
-    CLASSES.iter().find(|(_, words)| words.iter().any(|word| has_word(&model, word))).map_or(STANDARD, |(class, _)| class)
+    CLASSES
+        .iter()
+        .find(|(_, words)| from_words(model).any(|rest| words.iter().any(|word| begins_with(rest, word))))
+        .map_or(STANDARD, |(class, _)| class)
 }
 
-/// Whether `word` occurs in `text` with no letter or digit right before or after it.
-fn has_word(text: &str, word: &str) -> bool {
-    text.match_indices(word).any(|(at, _)| {
-        let before = text[..at].chars().next_back();
-        let after = text[at + word.len()..].chars().next();
-        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
-    })
+/// The rest of `text` from each place with no letter or digit right before it.
+fn from_words(text: &str) -> impl Iterator<Item = &str> {
+    let mut before = None::<char>;
+    text.char_indices().filter_map(move |(at, char)| (!before.replace(char).is_some_and(char::is_alphanumeric)).then_some(&text[at..]))
+}
+
+/// Whether `text` begins with `word`, whatever its case, and no letter or digit follows.
+fn begins_with(text: &str, word: &str) -> bool {
+    text.split_at_checked(word.len())
+        .is_some_and(|(start, rest)| start.eq_ignore_ascii_case(word) && !rest.chars().next().is_some_and(char::is_alphanumeric))
 }
 
 #[cfg(test)]

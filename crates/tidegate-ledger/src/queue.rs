@@ -18,6 +18,9 @@ use crate::store::Numbers;
 /// Longest time that an ended stream's row waits for company: somebody who waits for an open row brings it along, so it rarely costs a
 /// write of its own.
 const LINGER: Duration = Duration::from_millis(5);
+/// How long after the last row the writer looks for the next ones by itself. To be woken by whoever brings one costs that one some
+/// microseconds, and often its turn on the processor, just when it is about to ask the provider.
+const ALERT: Duration = Duration::from_millis(20);
 
 /// One thing for the writer to do.
 #[derive(Debug)]
@@ -78,6 +81,8 @@ struct Waiting {
     urgent: bool,
     closed: bool,
     sleep: Sleep,
+    /// Until when the writer looks by itself.
+    alert_until: Option<Instant>,
 }
 
 /// What the writer wants to be woken by.
@@ -99,6 +104,12 @@ impl Waiting {
                 Sleep::UntilUrgent => self.urgent,
                 Sleep::UntilAny => !self.batch.requests.is_empty(),
             }
+    }
+
+    /// How long the writer goes on to look by itself, at most until `end`.
+    fn rest_of_alert(&self, now: Instant, end: Instant) -> Option<Duration> {
+        let rest = self.alert_until?.min(end).saturating_duration_since(now);
+        (!self.closed && !rest.is_zero()).then_some(rest)
     }
 }
 
@@ -174,11 +185,21 @@ impl Queue {
         }
     }
 
-    /// Waits up to `patience` for something, then until `earliest` for more of it, then up to [`LINGER`] for somebody who cannot wait.
+    /// Waits up to `patience` for something, then until `earliest` for more of it, then up to [`LINGER`] for somebody who cannot wait. While rows
+    /// keep coming, it looks for them every [`LINGER`].
     pub(crate) fn wait(&self, patience: Duration, earliest: Instant) {
-        let waiting = self.sleep(self.lock(), Sleep::UntilAny, patience);
+        let end = Instant::now() + patience;
+        let mut waiting = self.lock();
+        while let Some(rest) = waiting.rest_of_alert(Instant::now(), end) {
+            waiting = self.sleep(waiting, Sleep::Undisturbed, earliest.saturating_duration_since(Instant::now()));
+            waiting = self.sleep(waiting, Sleep::UntilUrgent, LINGER.min(rest));
+            if !waiting.batch.requests.is_empty() {
+                return;
+            }
+        }
+        waiting = self.sleep(waiting, Sleep::UntilAny, end.saturating_duration_since(Instant::now()));
         if !waiting.batch.requests.is_empty() {
-            let waiting = self.sleep(waiting, Sleep::Undisturbed, earliest.saturating_duration_since(Instant::now()));
+            waiting = self.sleep(waiting, Sleep::Undisturbed, earliest.saturating_duration_since(Instant::now()));
             drop(self.sleep(waiting, Sleep::UntilUrgent, LINGER));
         }
     }
@@ -188,6 +209,9 @@ impl Queue {
         let mut waiting = self.lock();
         mem::swap(batch, &mut waiting.batch);
         waiting.urgent = false;
+        if !batch.requests.is_empty() {
+            waiting.alert_until = Some(Instant::now() + ALERT);
+        }
         !waiting.closed
     }
 
@@ -233,3 +257,6 @@ impl Queue {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;
