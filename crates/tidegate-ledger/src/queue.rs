@@ -191,17 +191,21 @@ impl Queue {
         let end = Instant::now() + patience;
         let mut waiting = self.lock();
         while let Some(rest) = waiting.rest_of_alert(Instant::now(), end) {
-            waiting = self.sleep(waiting, Sleep::Undisturbed, earliest.saturating_duration_since(Instant::now()));
-            waiting = self.sleep(waiting, Sleep::UntilUrgent, LINGER.min(rest));
+            waiting = self.gather(waiting, earliest, LINGER.min(rest));
             if !waiting.batch.requests.is_empty() {
                 return;
             }
         }
         waiting = self.sleep(waiting, Sleep::UntilAny, end.saturating_duration_since(Instant::now()));
         if !waiting.batch.requests.is_empty() {
-            waiting = self.sleep(waiting, Sleep::Undisturbed, earliest.saturating_duration_since(Instant::now()));
-            drop(self.sleep(waiting, Sleep::UntilUrgent, LINGER));
+            drop(self.gather(waiting, earliest, LINGER));
         }
+    }
+
+    /// Lets rows come until `earliest`, then up to `linger` longer unless somebody cannot wait.
+    fn gather<'a>(&self, waiting: MutexGuard<'a, Waiting>, earliest: Instant, linger: Duration) -> MutexGuard<'a, Waiting> {
+        let waiting = self.sleep(waiting, Sleep::Undisturbed, earliest.saturating_duration_since(Instant::now()));
+        self.sleep(waiting, Sleep::UntilUrgent, linger)
     }
 
     /// Takes everything in exchange for `batch`, which is empty. False when the queue is closed: nothing will come after this.
