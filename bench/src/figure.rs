@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::lab::Lab;
 
 /// No figure takes longer than this, whatever the peers do.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1_200);
 
 /// A figure that can be asked for by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -49,7 +49,7 @@ impl Figure {
     ///
     /// # Errors
     ///
-    /// When a peer fails, or the figure is not done within ten minutes.
+    /// When a peer fails, or the figure is not done within twenty minutes.
     ///
     /// # Cancel safety
     ///

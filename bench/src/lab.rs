@@ -49,7 +49,7 @@ impl Plan {
     /// What the published figures are measured with.
     pub(crate) const FULL: Self = Self {
         rounds: 3,
-        short_rounds: 9,
+        short_rounds: 15,
         window: Duration::from_secs(5),
         paced_streams: 500,
         small_requests: 20_000,

@@ -1,6 +1,11 @@
 //! Worker threads: an event loop each, so that a stream's two sockets live on one core.
 
+pub(crate) mod turns;
+
 use std::cell::Cell;
+use std::io;
+
+use tokio::runtime;
 
 /// Most workers that one process may have.
 pub const MAX_WORKERS: usize = 64;
@@ -15,7 +20,18 @@ pub fn index() -> usize {
     INDEX.get()
 }
 
-/// Makes this thread the worker of that number.
+/// The event loop of one worker.
+///
+/// # Errors
+///
+/// When the system gives no more files.
+pub(crate) fn event_loop() -> io::Result<runtime::Runtime> {
+    runtime::Builder::new_current_thread().enable_all().event_interval(turns::LOOK_EVERY).build()
+}
+
+/// Makes this thread the worker of that number, in whose turns its connections run. Call it on the worker's [`event_loop`].
 pub(crate) fn become_worker(index: usize) {
     INDEX.set(index % MAX_WORKERS);
+    // It ends with the event loop: nothing has to wait for it.
+    tokio::spawn(turns::usher());
 }

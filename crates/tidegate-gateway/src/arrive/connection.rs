@@ -17,25 +17,30 @@ use super::paths;
 use super::socket::{MeteredIo, Patience};
 use crate::drain::Stage;
 use crate::gateway::Gateway;
+use crate::worker::turns;
 
 /// Largest head of a request, its empty line included. SDKs send two or three kilobytes; cookies of a careless proxy a few more.
 const MAX_HEAD: usize = 64 * 1024;
 /// How long a connection without a request is kept. Longer than the usual 60 s of proxies in front, so that they close first.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// Serves `tcp` until it closes, the shutdown ends it, or a session takes it over. `counted` goes with it.
+/// Serves `tcp` in its turn until it closes, the shutdown ends it, or a session takes it over. `counted` goes with it.
 ///
 /// # Cancel safety
 ///
 /// Dropping it closes the connection; running streams are recorded as cut off.
 pub async fn serve(gateway: Arc<Gateway>, tcp: TcpStream, counted: Counted) {
+    let meter = Arc::new(Meter::default());
+    turns::in_turn(|| meter.has_begun_to_give(), pin!(serve_requests(gateway, tcp, counted, Arc::clone(&meter)))).await;
+}
+
+async fn serve_requests(gateway: Arc<Gateway>, tcp: TcpStream, counted: Counted, meter: Arc<Meter>) {
     let server = &gateway.setup().config.server;
     if let Err(error) = prepare(&tcp, server.write_buffer) {
         tracing::debug!(%error, "a client was gone before it was served");
         return;
     }
     let patience = Patience { head: server.header_timeout, idle: IDLE, slow: server.slow_client };
-    let meter = Arc::new(Meter::default());
     let io = TokioIo::new(MeteredIo::new(tcp, Arc::clone(&meter), patience, counted));
     let service = {
         let (gateway, meter) = (Arc::clone(&gateway), Arc::clone(&meter));

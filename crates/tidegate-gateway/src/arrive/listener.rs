@@ -83,11 +83,10 @@ impl Worker {
     fn start(gateway: &Arc<Gateway>, index: usize) -> io::Result<Self> {
         let (inbox, mut arrivals) = mpsc::channel(INBOX);
         let connections = Arc::new(AtomicUsize::new(0));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (gateway, count) = (Arc::clone(gateway), Arc::clone(&connections));
+        let (event_loop, gateway, count) = (worker::event_loop()?, Arc::clone(gateway), Arc::clone(&connections));
         let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-            worker::become_worker(index);
-            runtime.block_on(async move {
+            event_loop.block_on(async move {
+                worker::become_worker(index);
                 if gateway.role == Role::Worker
                     && let Some(queue) = gateway.queue.clone()
                 {

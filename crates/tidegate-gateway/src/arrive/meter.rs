@@ -146,6 +146,11 @@ impl Meter {
         self.taken.get()
     }
 
+    /// Whether the client has something of the present answer, and not yet its end.
+    pub(crate) fn has_begun_to_give(&self) -> bool {
+        self.is_in_request() && self.taken.bytes.load(Ordering::Relaxed) > 0
+    }
+
     /// How a stream lost its client, whose connection is no more.
     #[must_use]
     pub fn receipt_of_loss(&self) -> Receipt {
