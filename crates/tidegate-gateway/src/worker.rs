@@ -26,7 +26,8 @@ pub fn index() -> usize {
 ///
 /// When the system gives no more files.
 pub(crate) fn event_loop() -> io::Result<runtime::Runtime> {
-    runtime::Builder::new_current_thread().enable_all().event_interval(turns::LOOK_EVERY).build()
+    let mut builder = runtime::Builder::new_current_thread();
+    builder.enable_all().event_interval(turns::LOOK_EVERY).global_queue_interval(turns::ASK_EVERY).build()
 }
 
 /// Makes this thread the worker of that number, in whose turns its connections run. Call it on the worker's [`event_loop`].

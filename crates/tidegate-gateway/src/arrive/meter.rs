@@ -84,7 +84,7 @@ impl Buf for Handed {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-        if let Some(meter) = &self.meter {
+        if let Some(meter) = self.meter.as_ref().filter(|_| count > 0) {
             // A client that got the beginning of a piece may have seen any of its events: the record never says less than the client saw.
             meter.taken.add(count as u64, std::mem::take(&mut self.output_events));
         }
@@ -146,9 +146,9 @@ impl Meter {
         self.taken.get()
     }
 
-    /// Whether the client has something of the present answer, and not yet its end.
+    /// Whether the client has output of the present answer, and something of it is still to be handed over.
     pub(crate) fn has_begun_to_give(&self) -> bool {
-        self.is_in_request() && self.taken.bytes.load(Ordering::Relaxed) > 0
+        self.is_in_request() && self.taken.output_events.load(Ordering::Relaxed) > 0
     }
 
     /// How a stream lost its client, whose connection is no more.
@@ -227,3 +227,6 @@ impl Meter {
         self.farewell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

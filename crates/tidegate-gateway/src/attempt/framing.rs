@@ -4,7 +4,7 @@
 
 use bytes::BytesMut;
 
-/// Longest line of a chunk header or trailer.
+/// Longest line of a chunk header or trailer, without its line feed.
 const MAX_LINE: usize = 8 * 1024;
 
 /// The framing of one body, fed in any split.
@@ -117,16 +117,13 @@ impl Framing {
         } else {
             let mut line = std::mem::take(&mut self.line);
             line.extend_from_slice(&rest[..end]);
-            if line.len() > MAX_LINE {
-                return Err(BadFraming);
-            }
             self.end_line(&line)?;
         }
         Ok(taken)
     }
 
     fn end_line(&mut self, line: &[u8]) -> Result<(), BadFraming> {
-        let line = line.strip_suffix(b"\r").ok_or(BadFraming)?;
+        let line = line.strip_suffix(b"\r").filter(|line| line.len() < MAX_LINE).ok_or(BadFraming)?;
         self.state = match self.state {
             State::ChunkEnd if line.is_empty() => State::ChunkHeader,
             State::ChunkHeader => match chunk_length(line)? {

@@ -3,8 +3,8 @@
 //! An event loop wakes for many sockets at once, and what it does for each takes some 20 µs. In the order in which they became ready, a new
 //! request, or the first event of an answer, waits for all before it: with 500 streams often a quarter of a millisecond, after a pause of the
 //! machine several. Whoever reads an answer does not notice a tenth of a millisecond more between two words. So a connection whose client has
-//! something of its answer stands back ([`in_turn`]) until everyone else was served who was ready with it, and then only a few go on at a time
-//! ([`usher`]), between which the event loop looks who has come.
+//! something of its answer stands back ([`in_turn`]) until everyone else was served who was ready with it, and then a few go on at a time, a
+//! quarter at most ([`usher`]), between which the event loop looks who has come.
 //!
 //! It is an order, not a privilege: a share of those who stand back goes on with each round of the loop, whoever else is ready.
 
@@ -17,10 +17,15 @@ use std::task::{Poll, Waker};
 
 /// Tasks that a worker's event loop runs between two looks at its sockets: one look more for some seven relayed events.
 pub(super) const LOOK_EVERY: u32 = 16;
+/// And between two looks at those whom another thread woke, such as the ledger's: as often as the usher has its turn, or their wait would not end
+/// before that of all who stand back.
+pub(super) const ASK_EVERY: u32 = 8;
 /// So many of those who stand back go on together, at least.
 const TOGETHER: usize = 4;
 /// And at least one in so many: a hundred are through in eleven rounds of the loop, a thousand in nineteen.
 const SHARE: usize = 4;
+/// Places of the list that are kept while it is empty.
+const PLACES: usize = 256;
 
 thread_local! {
     static STANDING_BACK: RefCell<StandingBack> = const { RefCell::new(StandingBack { connections: VecDeque::new(), usher: None }) };
@@ -66,7 +71,7 @@ fn stand_back(connection: Waker) {
     }
 }
 
-/// Lets those go on who stand back on this worker; a task like all others, so that everyone who is ready comes before each of its turns.
+/// Lets those go on who stand back on this worker; a task like all others, so that everyone who was ready comes before those whom it lets go on.
 ///
 /// # Cancel safety
 ///
@@ -82,7 +87,10 @@ pub(crate) async fn usher() -> Infallible {
         if go_on < count {
             cx.waker().wake_by_ref();
         } else {
-            STANDING_BACK.with_borrow_mut(|standing_back| standing_back.usher = Some(cx.waker().clone()));
+            STANDING_BACK.with_borrow_mut(|standing_back| {
+                standing_back.connections.shrink_to(PLACES);
+                standing_back.usher = Some(cx.waker().clone());
+            });
         }
         Poll::Pending
     })

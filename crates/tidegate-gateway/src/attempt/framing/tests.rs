@@ -57,3 +57,15 @@ fn broken_framing_is_refused_and_never_guessed() {
     }
     assert_eq!(run(Framing::chunked(), &[b'1'; 9000], 100), Err(BadFraming));
 }
+
+#[test]
+fn a_line_is_too_long_at_the_same_length_however_its_bytes_are_split() {
+    for (length, is_read) in [(MAX_LINE, true), (MAX_LINE + 1, false)] {
+        let extension = "x".repeat(length - "5;\r".len());
+        let input = format!("5;{extension}\r\nhello\r\n0\r\n\r\n");
+        for step in [1, 1000, MAX_LINE, input.len()] {
+            let body = run(Framing::chunked(), input.as_bytes(), step);
+            assert_eq!(body.is_ok_and(|(body, is_done, _)| is_done && body == b"hello"), is_read, "{length} bytes in pieces of {step}");
+        }
+    }
+}
