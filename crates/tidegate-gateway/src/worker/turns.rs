@@ -3,7 +3,7 @@
 //! An event loop wakes for many sockets at once, and what it does for each takes some 20 µs. In the order in which they became ready, a new
 //! request, or the first event of an answer, waits for all before it: with 500 streams often a quarter of a millisecond, after a pause of the
 //! machine several. Whoever reads an answer does not notice a tenth of a millisecond more between two words. So a connection whose client has
-//! something of its answer stands back ([`in_turn`]) until everyone else was served who was ready with it, and then a few go on at a time, a
+//! output of its answer stands back ([`in_turn`]) until everyone else was served who was ready with it, and then a few go on at a time, a
 //! quarter at most ([`usher`]), between which the event loop looks who has come.
 //!
 //! It is an order, not a privilege: a share of those who stand back goes on with each round of the loop, whoever else is ready.
